@@ -42,12 +42,12 @@ struct slu_group {
 	uint32_t id;
 	enum slu_scheduler scheduler;
 	uint32_t backend_count;
-	uint32_t weight_sum;            /* of effective weights */
-	struct slu_backend *backends;   /* [backend_count] */
-	uint16_t *maglev;               /* [SLU_MAGLEV_SLOTS] backend index, NULL unless MAGLEV; 0xFFFF: none */
-	uint16_t *wrr;                  /* interleaved order of backend indexes for RR and WRR, NULL otherwise */
+	uint32_t weight_sum;          /* of effective weights */
+	struct slu_backend *backends; /* [backend_count] */
+	uint16_t *maglev;             /* [SLU_MAGLEV_SLOTS] backend index, NULL unless MAGLEV; 0xFFFF: none */
+	uint16_t *wrr;                /* interleaved order of backend indexes for RR and WRR, NULL otherwise */
 	uint32_t wrr_count;
-	uint32_t references;            /* control thread only */
+	uint32_t references; /* control thread only */
 	char name[SLU_NAME_BYTES];
 };
 
@@ -62,7 +62,7 @@ struct slu_listener {
 	uint32_t live; /* index of its live counters */
 	uint32_t vpc;  /* tenant network, 24 bits */
 	struct slu_ip address;
-	uint8_t protocol; /* 6 or 17 */
+	uint8_t protocol;               /* 6 or 17 */
 	uint16_t port_first, port_last; /* host order, inclusive */
 	enum slu_mode mode;
 	uint32_t group; /* index into slu_generation.groups */
@@ -75,7 +75,8 @@ struct slu_listener {
 struct slu_generation {
 	uint64_t number; /* strictly increasing */
 	uint32_t listener_count, group_count, local_count, backend_count;
-	struct slu_listener *listeners;     /* sorted by (family, address, protocol, port_first); ranges of one key do not overlap */
+	struct slu_listener
+		*listeners; /* sorted by (family, address, protocol, port_first); ranges of one key do not overlap */
 	struct slu_group **groups;
 	struct slu_ip *locals;              /* FULLNAT source addresses, both families */
 	const struct slu_backend **by_live; /* [live_limit]: backend of a live index, NULL if gone */

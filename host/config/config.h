@@ -1,0 +1,130 @@
+/*
+ * A validated configuration document. Whoever holds one may rely on every rule
+ * of docs/configuration.md: names are unique, references resolve, ranges hold.
+ *
+ * A struct slu_config is read-only after parsing and belongs to the caller of
+ * the function that returned it. Control thread only.
+ */
+#ifndef SLU_HOST_CONFIG_H
+#define SLU_HOST_CONFIG_H
+
+#include "host/config/errors.h"
+#include "host/control/generation.h"
+
+#define SLU_CONFIG_MAX_BYTES (4u << 20)
+#define SLU_CONFIG_MAX_PORTS 16u
+#define SLU_CONFIG_MAX_LISTENERS 65536u
+#define SLU_CONFIG_MAX_GROUPS 65536u
+#define SLU_CONFIG_MAX_BACKENDS 4096u /* in one group */
+#define SLU_CONFIG_MAX_LOCALS 4096u
+#define SLU_CONFIG_MAX_WEIGHT 1000u
+#define SLU_CONFIG_PROBE_BYTES 512u
+
+/* An address of the node with the length of its network's prefix. */
+struct slu_config_prefix {
+	struct slu_ip ip;
+	uint8_t bits;
+};
+
+struct slu_config_port {
+	char name[SLU_NAME_BYTES];
+	char *device;   /* EAL device: vdev with arguments, or a PCI address */
+	uint32_t index; /* which of the device's ethdevs, 0.. */
+	char tap[16];   /* interface of the exception path */
+	uint32_t queues;
+	struct slu_config_prefix *addresses; /* of the node, set on the TAP */
+	uint32_t address_count;
+};
+
+enum slu_check_type { SLU_CHECK_NONE, SLU_CHECK_TCP, SLU_CHECK_HTTP, SLU_CHECK_UDP };
+
+struct slu_config_check {
+	enum slu_check_type type;
+	uint16_t port; /* 0: the backend's */
+	uint32_t interval_ms, timeout_ms;
+	uint32_t rise, fall;
+	/* HTTP */
+	char *path;
+	char *host; /* NULL: the backend's address */
+	uint16_t status_first, status_last;
+	/* UDP: bytes, not strings */
+	uint8_t send[SLU_CONFIG_PROBE_BYTES], expect[SLU_CONFIG_PROBE_BYTES];
+	uint16_t send_bytes, expect_bytes; /* expect_bytes 0: no ICMP error is enough */
+};
+
+struct slu_config_backend {
+	char name[SLU_NAME_BYTES];
+	struct slu_ip address;
+	uint16_t port; /* 0: the listener's destination port */
+	uint16_t weight;
+};
+
+struct slu_config_group {
+	char name[SLU_NAME_BYTES];
+	enum slu_scheduler scheduler;
+	struct slu_config_check check;
+	struct slu_config_backend *backends;
+	uint32_t backend_count;
+};
+
+struct slu_config_listener {
+	char name[SLU_NAME_BYTES];
+	struct slu_ip address;
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t port_first, port_last;
+	enum slu_mode mode;
+	uint32_t vpc;
+	char group[SLU_NAME_BYTES];
+	uint32_t group_index; /* into slu_config.groups */
+	bool offload;
+	uint32_t offload_threshold_packets;
+	struct slu_timeouts timeouts;
+};
+
+struct slu_config {
+	char node[SLU_NAME_BYTES];
+	char *state_dir;
+	char *api; /* path of the API's socket */
+	uint32_t workers;
+	uint64_t sessions; /* capacity of the session table */
+	char **eal;        /* extra EAL arguments */
+	uint32_t eal_count;
+	struct slu_config_port *ports;
+	uint32_t port_count;
+	struct slu_ip *locals; /* FULLNAT source addresses, ranges expanded */
+	uint32_t local_count;
+	struct slu_config_group *groups;
+	uint32_t group_count;
+	struct slu_config_listener *listeners;
+	uint32_t listener_count;
+};
+
+/*
+ * Reads a whole document (YAML 1.1; JSON is a subset of it).
+ *
+ * Returns 0 and a configuration that the caller frees with slu_config_free();
+ * -EINVAL with every error added to `errors` (which the caller has initialised),
+ * and *config NULL.
+ */
+int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors);
+
+/* The same from a file. A file that cannot be read is an error in `errors` too: -EINVAL. */
+int slu_config_load(const char *path, struct slu_config **config, struct slu_errors *errors);
+
+/* NULL is allowed. */
+void slu_config_free(struct slu_config *config);
+
+/*
+ * Adds one error for every setting that differs and cannot change while the
+ * agent runs (ports, workers, sessions, state_dir, api, eal, node). Returns how many.
+ */
+size_t slu_config_restart_check(const struct slu_config *now, const struct slu_config *next, struct slu_errors *errors);
+
+/*
+ * The canonical document of a configuration, as JSON text that
+ * slu_config_parse() reads back to an equal configuration. The caller frees it.
+ * NULL when memory is out.
+ */
+char *slu_config_dump(const struct slu_config *config);
+
+#endif
