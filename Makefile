@@ -6,8 +6,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 
 B := build
-CC ?= gcc
-CLANG ?= clang
+CC := gcc
+CLANG := clang
+PYTHON := /usr/bin/python3
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -Iinclude -Ilib -I. -MMD -MP -march=x86-64-v2 $(EXTRA_CFLAGS)
 LDFLAGS := $(EXTRA_LDFLAGS)
 # Deferred: pkg-config may be missing until `make deps` ran.
@@ -15,14 +16,44 @@ DPDK_CFLAGS = $(filter-out -march=%,$(shell pkg-config --cflags libdpdk)) -mssse
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
 PROGRAMS :=
-UNIT_TESTS :=
+UNIT_TESTS := tests/unit/test_run.sh
 RTL_TESTS :=
 COSIM_TESTS :=
 E2E_TESTS :=
 
--include lib/build.mk hw/build.mk hw/rtl/build.mk hw/sim/build.mk driver/build.mk host/dataplane/build.mk host/control/build.mk host/build.mk tools/build.mk tests/build.mk
+# A makefile that is out of date is made before anything else: so every target finds the packages installed.
+ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
+include $(B)/deps.mk
+endif
+$(B)/deps.mk: tools/packages.txt tools/deps.sh
+	@tools/deps.sh
+	@mkdir -p $(@D) && touch $@
+
+ROOMS := lib hw hw/rtl hw/sim driver host/dataplane host/control host tools tests
+FRAGMENTS := $(wildcard $(ROOMS:%=%/build.mk))
+include $(FRAGMENTS) $(filter-out $(FRAGMENTS),$(wildcard */build.mk */*/build.mk))
 
 all: $$(PROGRAMS) ## build every program
+
+deps: ## install the packages that are missing (apt-get, as root); starts no service
+	@tools/deps.sh
+
+TESTS_RUN := tests/run --log $(B)/tests/log
+
+test: $$(PROGRAMS) $$(UNIT_TESTS) $$(RTL_TESTS) $$(COSIM_TESTS) ## every test; ends with: N passed, N failed
+	@$(TESTS_RUN) $(UNIT_TESTS:%=unit:%) $(RTL_TESTS:%=rtl:%) $(COSIM_TESTS:%=cosim:%) $(E2E_TESTS:%=e2e:%)
+
+unit: $$(UNIT_TESTS) ## tests of the C code, a program each
+	@$(TESTS_RUN) $(UNIT_TESTS:%=unit:%)
+
+rtl: $$(RTL_TESTS) ## benches of the RTL modules
+	@$(TESTS_RUN) $(RTL_TESTS:%=rtl:%)
+
+cosim: $$(COSIM_TESTS) ## the agent's rewrite against the card's
+	@$(TESTS_RUN) $(COSIM_TESTS:%=cosim:%)
+
+e2e: $$(PROGRAMS) ## whole programs in network namespaces (as root)
+	@$(TESTS_RUN) $(E2E_TESTS:%=e2e:%)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -34,5 +65,5 @@ clean: ## remove the build folder
 help: ## this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all clean help
+include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all deps test unit rtl cosim e2e clean help
