@@ -20,6 +20,10 @@ UNIT_TESTS := tests/unit/test_run.sh
 RTL_TESTS :=
 COSIM_TESTS :=
 E2E_TESTS :=
+# For `make lint`: targets of the rooms; include options and generated files that their C code needs.
+LINTS :=
+LINT_INCLUDES :=
+LINT_NEEDS :=
 
 # A makefile that is out of date is made before anything else: so every target finds the packages installed.
 ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
@@ -55,6 +59,55 @@ cosim: $$(COSIM_TESTS) ## the agent's rewrite against the card's
 e2e: $$(PROGRAMS) ## whole programs in network namespaces (as root)
 	@$(TESTS_RUN) $(E2E_TESTS:%=e2e:%)
 
+gen: ## write what is generated and committed (hw/regs)
+	@tools/gen.sh
+
+# -- make check --
+CHECK_FOLDERS := include lib hw driver host tools tests
+C_SOURCES = $(shell find $(CHECK_FOLDERS) -name '*.c' | sort)
+C_HEADERS = $(shell find $(CHECK_FOLDERS) -name '*.h' | sort)
+# Generated files keep the layout of their generator.
+FORMATTED = $(filter-out include/sluice/nic_regs.h,$(C_SOURCES) $(C_HEADERS))
+SCRIPTS = .ci/run $(shell find $(CHECK_FOLDERS) -name '*.sh' | sort)
+
+format: ## lay out the C code by .clang-format
+	@clang-format -i $(FORMATTED)
+
+check: check-format check-files check-direction check-generated lint ## layout, lint, dependency direction, generated files
+	@echo "check: clean"
+
+check-format:
+	@clang-format --dry-run -Werror $(FORMATTED)
+
+check-files:
+	@tools/check_files.sh
+
+check-direction:
+	@tools/check_deps.py
+
+check-generated:
+	@tools/gen.sh --check
+
+lint: lint-clang lint-cppcheck lint-scripts $$(LINTS) ## clang, cppcheck, shellcheck, Verilator
+
+# Every C file must please clang as well as gcc; one that did is looked at again when it or a header of it changes.
+LINT_OKS = $(patsubst %,$(B)/lint/%.ok,$(C_SOURCES))
+lint-clang: $$(LINT_OKS)
+LINT_CFLAGS = $(filter-out -MMD -MP,$(CFLAGS)) $(DPDK_CFLAGS) -DALLOW_INTERNAL_API $(LINT_INCLUDES)
+$(B)/lint/%.c.ok: %.c | $$(LINT_NEEDS)
+	@mkdir -p $(@D)
+	@$(CLANG) $(LINT_CFLAGS) -MD -MP -MT $@ -MF $(@:.ok=.d) -fsyntax-only $<
+	@touch $@
+
+lint-cppcheck:
+	@mkdir -p $(B)/lint/cppcheck
+	@cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --std=c11 -j2 \
+		--cppcheck-build-dir=$(B)/lint/cppcheck --suppressions-list=tools/cppcheck.txt -Iinclude -Ilib -I. \
+		$(filter-out tests/%,$(C_SOURCES))
+
+lint-scripts:
+	@shellcheck -x -P tests/lab $(SCRIPTS)
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
@@ -66,4 +119,5 @@ help: ## this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
 
 include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all deps test unit rtl cosim e2e clean help
+.PHONY: all deps test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
+.PHONY: lint lint-clang lint-cppcheck lint-scripts clean help
