@@ -1,0 +1,23 @@
+# The card's poll mode driver: an out-of-tree DPDK plugin.
+DPDK_SRC := $(B)/dpdk-src
+DRIVER_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard driver/*.c driver/base/*.c))
+
+$(DPDK_SRC)/version: driver/dpdk_headers.sh /var/lib/dpkg/info/libdpdk-dev.list
+	driver/dpdk_headers.sh $(@D)
+
+$(DRIVER_OBJS): CFLAGS += -fPIC -fvisibility=hidden -DALLOW_INTERNAL_API -isystem $(DPDK_SRC)/include $(DPDK_CFLAGS)
+$(DRIVER_OBJS): | $(DPDK_SRC)/version
+
+# -z nodelete: EAL keeps pointers into the driver after it unloads plugins at exit.
+$(B)/lib/librte_net_sluice.so: $(DRIVER_OBJS) $(B)/lib/libslu.a driver/exports.map
+	@mkdir -p $(@D)
+	$(CC) -shared -Wl,-z,defs -Wl,--version-script=driver/exports.map -o $@ $(DRIVER_OBJS) $(B)/lib/libslu.a $(LDFLAGS) \
+		$(DPDK_LIBS) -lrte_bus_vdev -lfdt -lpthread
+
+PROGRAMS += $(B)/lib/librte_net_sluice.so
+
+# Unit tests of lib/flow_* and driver/base.
+DRIVER_UNIT := flow_hash flow_place
+$(patsubst %,$(B)/tests/unit/test_%,flow_hash flow_place): $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(B)/lib/libslu.a
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
+UNIT_TESTS += $(patsubst %,$(B)/tests/unit/test_%,$(DRIVER_UNIT))
