@@ -19,7 +19,7 @@ PROGRAMS :=
 UNIT_TESTS := tests/unit/test_run.sh
 RTL_TESTS :=
 COSIM_TESTS :=
-E2E_TESTS :=
+E2E_TESTS := tests/e2e/test_lab.sh
 # For `make lint`: targets of the rooms; include options and generated files that their C code needs.
 LINTS :=
 LINT_INCLUDES :=
@@ -106,7 +106,7 @@ lint-cppcheck:
 		$(filter-out tests/%,$(C_SOURCES))
 
 lint-scripts:
-	@shellcheck -x -P tests/lab $(SCRIPTS)
+	@shellcheck -S warning -x -P tests/lab $(SCRIPTS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -20,7 +20,7 @@ for file in "${files[@]}"; do
 	esac
 done
 top=$(dirname "$PWD")
-if [ "$top" != / ] && git grep -nIF "$top/" -- . >&2; then
+if [ "$top" != / ] && git grep -nIE "(^|[[:space:]\"'=:(])$top/" -- . >&2; then
 	say "a path of this machine is in the tree"
 fi
 exit $status
