@@ -1,0 +1,78 @@
+/*
+ * Counters of a worker: one for every way a packet can leave the software path.
+ *
+ * A worker writes its own counters with plain relaxed stores; anybody may read
+ * and sum them. A packet given to slu_worker_burst() ends in exactly one of
+ * tx, exception, handover, held or a drop reason.
+ */
+#ifndef SLU_HOST_COUNTERS_H
+#define SLU_HOST_COUNTERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(symbol, name, is it a drop reason, meaning) */
+#define SLU_COUNTERS(X)                                                                                                \
+	X(RX, "rx", false, "packets given to the worker")                                                              \
+	X(TX, "tx", false, "packets put into a transmit array, answers of our own included")                           \
+	X(EXCEPTION, "exception", false, "packets for the kernel")                                                     \
+	X(HANDOVER, "handover", false, "packets passed to the worker that owns their session")                         \
+	X(HELD, "held", false, "packets held while a neighbour is resolved")                                           \
+	X(HELD_SENT, "held_sent", false, "held packets sent after resolution")                                         \
+	X(SESSIONS_CREATED, "sessions_created", false, "sessions created")                                             \
+	X(SESSIONS_EXPIRED, "sessions_expired", false, "sessions ended by their time-out")                             \
+	X(SESSIONS_REUSED, "sessions_reused", false, "finished sessions replaced by a new SYN of the same tuple")      \
+	X(ICMP_TRANSLATED, "icmp_translated", false, "ICMP errors translated and forwarded")                           \
+	X(FRAGMENTS, "fragments", false, "fragments forwarded")                                                        \
+	X(TIME_EXCEEDED_SENT, "time_exceeded_sent", false, "ICMP time exceeded sent")                                  \
+	X(TOO_BIG_SENT, "too_big_sent", false, "ICMP packet too big sent")                                             \
+	X(RST_SENT, "rst_sent", false, "RST answers sent")                                                             \
+	X(RST_REVIVED, "rst_revived", false, "sessions that traffic revived after an RST")                             \
+	X(RX_AFTER_OFFLOAD, "rx_after_offload", false, "packets that came to software although the card has the flow") \
+	X(OFFLOAD_ASKED, "offload_asked", false, "directions asked to be offloaded")                                   \
+	X(OFFLOAD_TAKEN_BACK, "offload_taken_back", false, "directions asked to be taken back")                        \
+	X(OFFLOAD_NO_ROOM, "offload_no_room", false, "requests put off: the ring or list was full")                    \
+	X(DROP_SHORT, "drop_short", true, "frame shorter than its headers")                                            \
+	X(DROP_BAD_IP, "drop_bad_ip", true, "IP version, header length or total length contradicts the frame")         \
+	X(DROP_BAD_L3_CSUM, "drop_bad_l3_csum", true, "IPv4 header checksum is wrong")                                 \
+	X(DROP_BAD_L4, "drop_bad_l4", true, "TCP or UDP header cut short or its length contradicts the IP length")     \
+	X(DROP_BAD_ADDRESS, "drop_bad_address", true, "source address is multicast, broadcast, loopback or zero")      \
+	X(DROP_EXTENSION, "drop_extension", true, "IPv6 extension headers too many or malformed")                      \
+	X(DROP_TCP_FLAGS, "drop_tcp_flags", true, "impossible TCP flags without a session")                            \
+	X(DROP_NO_SESSION, "drop_no_session", true, "not a SYN, no session, on a listener; answered by rst_sent")      \
+	X(DROP_NO_LISTENER, "drop_no_listener", true, "for a listener's address, on a port without a listener")        \
+	X(DROP_NO_BACKEND, "drop_no_backend", true, "no backend with a positive weight")                               \
+	X(DROP_NO_LOCAL_ADDRESS, "drop_no_local_address", true, "FULLNAT without a local address of the family")       \
+	X(DROP_NO_LOCAL_PORT, "drop_no_local_port", true, "no free local port towards the backend")                    \
+	X(DROP_TABLE_FULL, "drop_table_full", true, "session table full")                                              \
+	X(DROP_NO_ROUTE, "drop_no_route", true, "no route to the destination")                                         \
+	X(DROP_NEIGHBOUR, "drop_neighbour", true, "neighbour not resolved in time, or too many packets held")          \
+	X(DROP_TTL, "drop_ttl", true, "TTL or hop limit used up; answered by time_exceeded_sent")                      \
+	X(DROP_TOO_BIG, "drop_too_big", true, "longer than the next hop's MTU; answered by too_big_sent")              \
+	X(DROP_FRAGMENT_FIRST, "drop_fragment_first", true, "fragment whose first fragment was not seen")              \
+	X(DROP_FRAGMENT_TINY, "drop_fragment_tiny", true, "first fragment without a whole transport header")           \
+	X(DROP_ICMP_BAD, "drop_icmp_bad", true, "malformed ICMP error or wrong ICMP checksum")                         \
+	X(DROP_ICMP_NO_SESSION, "drop_icmp_no_session", true, "ICMP error for a listener or local address, no session") \
+	X(DROP_LOCAL, "drop_local", true, "for a local address, no session")                                           \
+	X(DROP_HANDOVER_FULL, "drop_handover_full", true, "the other worker's ring is full")                           \
+	X(DROP_NO_MEMORY, "drop_no_memory", true, "a packet's headers could not be made contiguous")                   \
+	X(DROP_QUIET, "drop_quiet", true, "no session, silent after a change of membership")                           \
+	X(DROP_NO_CONFIG, "drop_no_config", true, "no generation published yet")
+
+enum slu_counter {
+#define X(symbol, name, drop, meaning) SLU_COUNT_##symbol,
+	SLU_COUNTERS(X)
+#undef X
+	SLU_COUNT_MAX
+};
+
+struct slu_counter_info {
+	const char *name;
+	bool is_drop;
+	const char *meaning;
+};
+
+/* [SLU_COUNT_MAX] */
+extern const struct slu_counter_info slu_counter_info[];
+
+#endif
