@@ -92,6 +92,7 @@ struct slu_config {
 	struct slu_config_port *ports;
 	uint32_t port_count;
 	struct slu_ip *locals; /* FULLNAT source addresses, ranges expanded */
+	uint32_t *local_items; /* [local_count]: which member of the list each came from */
 	uint32_t local_count;
 	struct slu_config_group *groups;
 	uint32_t group_count;

@@ -1,0 +1,175 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/config/config.h"
+#include "host/config/document.h"
+#include "host/config/memory.h"
+#include "host/config/rules.h"
+#include "host/config/schema.h"
+#include "host/control/ip.h"
+
+static const struct slu_place nowhere;
+
+int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors)
+{
+	struct slu_document *document;
+	int ret;
+
+	*config = NULL;
+	if (bytes > SLU_CONFIG_MAX_BYTES) {
+		slu_errors_add(errors, nowhere, "", "the document has %zu bytes, at most %u are read", bytes,
+			SLU_CONFIG_MAX_BYTES);
+		return -EINVAL;
+	}
+	ret = slu_document_parse(text, bytes, &document, errors);
+	if (ret != 0)
+		return ret;
+	*config = slu_memory_zeroed(1, sizeof(**config));
+	slu_schema_read(slu_document_root(document), *config, errors);
+	slu_rules_check(slu_document_root(document), *config, errors);
+	slu_document_free(document);
+	if (errors->count == 0)
+		return 0;
+	slu_errors_sort(errors);
+	slu_config_free(*config);
+	*config = NULL;
+	return -EINVAL;
+}
+
+/* Reads a whole regular file of bounded size. Returns -errno. */
+static int read_file(const char *path, char **text, size_t *bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret = 0;
+	struct stat status;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	*text = NULL;
+	*bytes = 0;
+	if (fstat(fd, &status) != 0)
+		ret = -errno;
+	else if (!S_ISREG(status.st_mode))
+		ret = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	else if (status.st_size > (off_t)SLU_CONFIG_MAX_BYTES)
+		ret = -EFBIG;
+	if (ret == 0)
+		*text = slu_memory_zeroed((size_t)status.st_size + 1, 1);
+	while (ret == 0 && *bytes < (size_t)status.st_size) {
+		got = read(fd, *text + *bytes, (size_t)status.st_size - *bytes);
+		if (got < 0 && errno != EINTR)
+			ret = -errno;
+		if (got == 0)
+			break;
+		*bytes += got > 0 ? (size_t)got : 0;
+	}
+	close(fd);
+	if (ret != 0)
+		free(*text);
+	return ret;
+}
+
+int slu_config_load(const char *path, struct slu_config **config, struct slu_errors *errors)
+{
+	size_t bytes;
+	char *text;
+	int ret = read_file(path, &text, &bytes);
+
+	*config = NULL;
+	if (ret != 0) {
+		slu_errors_add(errors, nowhere, "", "cannot be read: %s", strerror(-ret));
+		return -EINVAL;
+	}
+	ret = slu_config_parse(text, bytes, config, errors);
+	free(text);
+	return ret;
+}
+
+void slu_config_free(struct slu_config *config)
+{
+	if (config == NULL)
+		return;
+	for (uint32_t i = 0; i < config->port_count; i++) {
+		free(config->ports[i].device);
+		free(config->ports[i].addresses);
+	}
+	for (uint32_t i = 0; i < config->group_count; i++) {
+		free(config->groups[i].backends);
+		free(config->groups[i].check.path);
+		free(config->groups[i].check.host);
+	}
+	for (uint32_t i = 0; i < config->eal_count; i++)
+		free(config->eal[i]);
+	free(config->eal);
+	free(config->state_dir);
+	free(config->api);
+	free(config->ports);
+	free(config->locals);
+	free(config->local_items);
+	free(config->groups);
+	free(config->listeners);
+	free(config);
+}
+
+static bool same_port(const struct slu_config_port *a, const struct slu_config_port *b)
+{
+	if (strcmp(a->name, b->name) != 0 || strcmp(a->device, b->device) != 0 || a->index != b->index ||
+		strcmp(a->tap, b->tap) != 0 || a->queues != b->queues || a->address_count != b->address_count)
+		return false;
+	for (uint32_t i = 0; i < a->address_count; i++)
+		if (slu_ip_compare(&a->addresses[i].ip, &b->addresses[i].ip) != 0 ||
+			a->addresses[i].bits != b->addresses[i].bits)
+			return false;
+	return true;
+}
+
+static bool same_ports(const struct slu_config *a, const struct slu_config *b)
+{
+	if (a->port_count != b->port_count)
+		return false;
+	for (uint32_t i = 0; i < a->port_count; i++)
+		if (!same_port(&a->ports[i], &b->ports[i]))
+			return false;
+	return true;
+}
+
+static bool same_eal(const struct slu_config *a, const struct slu_config *b)
+{
+	if (a->eal_count != b->eal_count)
+		return false;
+	for (uint32_t i = 0; i < a->eal_count; i++)
+		if (strcmp(a->eal[i], b->eal[i]) != 0)
+			return false;
+	return true;
+}
+
+size_t slu_config_restart_check(const struct slu_config *now, const struct slu_config *next, struct slu_errors *errors)
+{
+	const struct {
+		const char *key;
+		bool same;
+	} rows[] = {
+		{"node", strcmp(now->node, next->node) == 0},
+		{"state_dir", strcmp(now->state_dir, next->state_dir) == 0},
+		{"api", strcmp(now->api, next->api) == 0},
+		{"workers", now->workers == next->workers},
+		{"sessions", now->sessions == next->sessions},
+		{"eal", same_eal(now, next)},
+		{"ports", same_ports(now, next)},
+	};
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].same)
+			continue;
+		slu_errors_add(errors, nowhere, rows[i].key,
+			"differs from what the agent started with: this setting needs a restart");
+		count++;
+	}
+	return count;
+}

@@ -1,0 +1,160 @@
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "host/config/config.h"
+#include "host/config/schema.h"
+#include "host/control/ip.h"
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	json_object_set_new(object, key, json_string(text));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t value)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static json_t *ip_text(const struct slu_ip *ip)
+{
+	char text[SLU_IP_TEXT_BYTES];
+
+	return json_string(slu_ip_format(ip, text));
+}
+
+static json_t *port_object(const struct slu_config_port *port)
+{
+	json_t *object = json_object(), *addresses = json_array();
+
+	set_text(object, "name", port->name);
+	set_text(object, "device", port->device);
+	set_number(object, "index", port->index);
+	set_text(object, "tap", port->tap);
+	set_number(object, "queues", port->queues);
+	for (uint32_t i = 0; i < port->address_count; i++) {
+		char ip[SLU_IP_TEXT_BYTES];
+
+		json_array_append_new(addresses,
+			json_sprintf("%s/%u", slu_ip_format(&port->addresses[i].ip, ip), port->addresses[i].bits));
+	}
+	json_object_set_new(object, "addresses", addresses);
+	return object;
+}
+
+/* What YAML read is UTF-8, with control characters perhaps, so JSON can say it again. */
+static json_t *probe_text(const uint8_t *bytes, uint16_t count)
+{
+	return json_stringn((const char *)bytes, count);
+}
+
+static json_t *check_object(const struct slu_config_check *check)
+{
+	json_t *object = json_object();
+
+	set_text(object, "type", slu_schema_checks[check->type]);
+	if (check->port != 0)
+		set_number(object, "port", check->port);
+	set_number(object, "interval_ms", check->interval_ms);
+	set_number(object, "timeout_ms", check->timeout_ms);
+	set_number(object, "rise", check->rise);
+	set_number(object, "fall", check->fall);
+	if (check->type == SLU_CHECK_HTTP) {
+		set_text(object, "path", check->path);
+		if (check->host != NULL)
+			set_text(object, "host", check->host);
+		json_object_set_new(object, "status", json_sprintf("%u-%u", check->status_first, check->status_last));
+	}
+	if (check->send_bytes != 0)
+		json_object_set_new(object, "send", probe_text(check->send, check->send_bytes));
+	if (check->expect_bytes != 0)
+		json_object_set_new(object, "expect", probe_text(check->expect, check->expect_bytes));
+	return object;
+}
+
+static json_t *group_object(const struct slu_config_group *group)
+{
+	json_t *object = json_object(), *backends = json_array();
+
+	set_text(object, "name", group->name);
+	set_text(object, "scheduler", slu_schema_schedulers[group->scheduler]);
+	json_object_set_new(object, "check", check_object(&group->check));
+	for (uint32_t i = 0; i < group->backend_count; i++) {
+		json_t *backend = json_object();
+
+		set_text(backend, "name", group->backends[i].name);
+		json_object_set_new(backend, "address", ip_text(&group->backends[i].address));
+		set_number(backend, "port", group->backends[i].port);
+		set_number(backend, "weight", group->backends[i].weight);
+		json_array_append_new(backends, backend);
+	}
+	json_object_set_new(object, "backends", backends);
+	return object;
+}
+
+static json_t *timeouts_object(const struct slu_timeouts *timeouts)
+{
+	json_t *object = json_object();
+
+	set_number(object, "syn_recv_s", timeouts->syn_recv);
+	set_number(object, "syn_sent_s", timeouts->syn_sent);
+	set_number(object, "established_s", timeouts->established);
+	set_number(object, "fin_wait_s", timeouts->fin_wait);
+	set_number(object, "time_wait_s", timeouts->time_wait);
+	set_number(object, "close_s", timeouts->close);
+	set_number(object, "close_wait_s", timeouts->close_wait);
+	set_number(object, "last_ack_s", timeouts->last_ack);
+	set_number(object, "udp_s", timeouts->udp);
+	return object;
+}
+
+static json_t *listener_object(const struct slu_config_listener *listener)
+{
+	json_t *object = json_object(), *offload = json_object();
+
+	set_text(object, "name", listener->name);
+	json_object_set_new(object, "address", ip_text(&listener->address));
+	set_text(object, "protocol", listener->protocol == IPPROTO_TCP ? "tcp" : "udp");
+	json_object_set_new(object, "ports", json_sprintf("%u-%u", listener->port_first, listener->port_last));
+	set_text(object, "mode", slu_schema_modes[listener->mode]);
+	set_number(object, "vpc", listener->vpc);
+	set_text(object, "group", listener->group);
+	json_object_set_new(offload, "enabled", json_boolean(listener->offload));
+	set_number(offload, "threshold_packets", listener->offload_threshold_packets);
+	json_object_set_new(object, "offload", offload);
+	json_object_set_new(object, "timeouts", timeouts_object(&listener->timeouts));
+	return object;
+}
+
+char *slu_config_dump(const struct slu_config *config)
+{
+	json_t *root = json_object(), *eal = json_array(), *ports = json_array(), *locals = json_array(),
+	       *groups = json_array(), *listeners = json_array();
+	char *text;
+
+	set_number(root, "version", 1);
+	set_text(root, "node", config->node);
+	set_text(root, "state_dir", config->state_dir);
+	set_text(root, "api", config->api);
+	set_number(root, "workers", config->workers);
+	set_number(root, "sessions", config->sessions);
+	for (uint32_t i = 0; i < config->eal_count; i++)
+		json_array_append_new(eal, json_string(config->eal[i]));
+	for (uint32_t i = 0; i < config->port_count; i++)
+		json_array_append_new(ports, port_object(&config->ports[i]));
+	for (uint32_t i = 0; i < config->local_count; i++)
+		json_array_append_new(locals, ip_text(&config->locals[i]));
+	for (uint32_t i = 0; i < config->group_count; i++)
+		json_array_append_new(groups, group_object(&config->groups[i]));
+	for (uint32_t i = 0; i < config->listener_count; i++)
+		json_array_append_new(listeners, listener_object(&config->listeners[i]));
+	json_object_set_new(root, "eal", eal);
+	json_object_set_new(root, "ports", ports);
+	json_object_set_new(root, "local_addresses", locals);
+	json_object_set_new(root, "groups", groups);
+	json_object_set_new(root, "listeners", listeners);
+	text = json_dumps(root, JSON_INDENT(1));
+	json_decref(root);
+	return text;
+}

@@ -1,0 +1,22 @@
+/*
+ * The keys of a configuration document: reads the tree into a configuration
+ * and checks each value by itself. What concerns several values is rules.h.
+ */
+#ifndef SLU_HOST_SCHEMA_H
+#define SLU_HOST_SCHEMA_H
+
+#include "host/config/config.h"
+#include "host/config/document.h"
+
+/*
+ * Fills `config` (zeroed by the caller, freed by slu_config_free()). Refused
+ * values are errors in `errors` and leave the default, or zero where there is
+ * none; members of lists keep their index, so that config->listeners[i] is
+ * member i of the list "listeners".
+ */
+void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors);
+
+/* Words of the document by their C value; end with NULL. */
+extern const char *const slu_schema_schedulers[], *const slu_schema_modes[], *const slu_schema_checks[];
+
+#endif
