@@ -1,0 +1,12 @@
+# Fuzz targets: each is built with clang's fuzzer and sanitizers from the sources that it lists.
+FUZZ_SECONDS ?= 20
+FUZZ_CFLAGS = $(filter-out -O2 -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+
+$(B)/tests/fuzz/fuzz_config: tests/fuzz/fuzz_config.c $(wildcard host/config/*.c) host/control/ip.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^ -lyaml -ljansson
+FUZZERS += $(B)/tests/fuzz/fuzz_config
+
+fuzz: $$(FUZZERS) ## parsers of bytes from outside, FUZZ_SECONDS each (20)
+	@for fuzzer in $(FUZZERS); do tests/fuzz/run.sh $$fuzzer $(FUZZ_SECONDS); done
+.PHONY: fuzz
