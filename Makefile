@@ -108,6 +108,10 @@ lint-cppcheck:
 lint-scripts:
 	@shellcheck -S warning -x -P tests/lab $(SCRIPTS)
 
+coverage: ## lines of the C code that the unit tests run
+	@$(MAKE) --no-print-directory B=$(B)/coverage EXTRA_CFLAGS="--coverage -Og -Wno-error" EXTRA_LDFLAGS=--coverage unit
+	@tools/coverage.py $(B)/coverage
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
@@ -120,4 +124,4 @@ help: ## this list
 
 include $(shell find $(B) -name '*.d' 2>/dev/null)
 .PHONY: all deps test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
-.PHONY: lint lint-clang lint-cppcheck lint-scripts clean help
+.PHONY: lint lint-clang lint-cppcheck lint-scripts coverage clean help
