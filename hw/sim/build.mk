@@ -1,0 +1,46 @@
+# The Verilated card as a C library, and sluice-nic, which serves it over vfio-user.
+NIC_RTL_DIR ?= hw/rtl
+NIC_RTL_PKGS = $(wildcard $(NIC_RTL_DIR)/slu_regs_pkg.sv $(NIC_RTL_DIR)/slu_pkg.sv)
+NIC_RTL = $(NIC_RTL_PKGS) $(filter-out $(NIC_RTL_PKGS),$(wildcard $(NIC_RTL_DIR)/*.sv)) $(NIC_RTL_GENERATED)
+NIC_PARAMS = -GNumPorts=$(NIC_PORTS) -GQueuesPerPort=$(NIC_QUEUES_PER_PORT) -GBucketBits=$(NIC_BUCKET_BITS) \
+	-GFlowIdBits=$(NIC_FLOW_ID_BITS) -GNextHopBits=$(NIC_NEXT_HOP_BITS)
+VERILATOR ?= verilator
+VERILATOR_ROOT_DIR = $(shell $(VERILATOR) --getenv VERILATOR_ROOT)
+# clang makes the model several times faster than gcc.
+SIM_CXX ?= clang++
+SIM_DIR := $(B)/hw/sim
+SIM_CXXFLAGS = -O3 -g1 -std=gnu++17 -fPIC -Iinclude -Ihw/sim -march=x86-64-v2 -fno-exceptions \
+	-DSLU_NIC_MODEL_BUCKET_BITS=$(NIC_BUCKET_BITS) -DSLU_NIC_MODEL_FLOW_ID_BITS=$(NIC_FLOW_ID_BITS)
+
+# $(1): folder of the variant, $(2): extra options of verilator.
+define nic_model
+$(1)/obj/Vsluice_nic.mk: $$(NIC_RTL) hw/build.mk hw/sim/build.mk
+	@mkdir -p $(1)
+	$$(VERILATOR) --cc --compiler clang -O3 --x-assign fast --x-initial fast -Wno-fatal --top-module sluice_nic \
+		$$(NIC_PARAMS) $(2) -I$$(NIC_RTL_DIR) --Mdir $(1)/obj $$(NIC_RTL)
+	@touch $$@
+$(1)/obj/Vsluice_nic__ALL.a: $(1)/obj/Vsluice_nic.mk
+	$$(MAKE) -C $(1)/obj -f Vsluice_nic.mk CXX=$$(SIM_CXX) OPT_FAST="-O3 -march=x86-64-v2 -fPIC" OPT_SLOW="-O1 -fPIC" \
+		OPT_GLOBAL="-O2 -fPIC" Vsluice_nic__ALL.a verilated.o verilated_threads.o $(if $(2),verilated_fst_c.o)
+$(1)/libslu_nic_model.a: $(1)/obj/Vsluice_nic__ALL.a hw/sim/nic_model.cc hw/sim/nic_model.h include/sluice/nic_regs.h
+	$$(SIM_CXX) $$(SIM_CXXFLAGS) -Wall -Wextra -Werror -DVM_TRACE=$(if $(2),1,0) -I$(1)/obj \
+		-isystem $$(VERILATOR_ROOT_DIR)/include -isystem $$(VERILATOR_ROOT_DIR)/include/vltstd \
+		-c hw/sim/nic_model.cc -o $(1)/nic_model.o
+	@rm -f $$@
+	ar rcs $$@ $(1)/nic_model.o $(1)/obj/*.o
+endef
+$(eval $(call nic_model,$(SIM_DIR)))
+$(eval $(call nic_model,$(SIM_DIR)/trace,--trace-fst --trace-structs))
+# What a program needs to link the model.
+NIC_MODEL_LIBS = -lstdc++ -lm -lpthread -latomic
+
+SIM_SERVER_SRCS := $(filter-out hw/sim/main.c,$(wildcard hw/sim/*.c))
+$(SIM_DIR)/%.o: CFLAGS += -Ihw/sim -D_GNU_SOURCE
+# Everything of the server but main(), for its tests.
+$(SIM_DIR)/libslu_nic_server.a: $(patsubst %.c,$(B)/%.o,$(SIM_SERVER_SRCS))
+	@rm -f $@
+	ar rcs $@ $^
+$(B)/bin/sluice-nic: $(SIM_DIR)/main.o $(SIM_DIR)/libslu_nic_server.a $(SIM_DIR)/libslu_nic_model.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -ljansson $(NIC_MODEL_LIBS) -o $@
+PROGRAMS += $(B)/bin/sluice-nic
