@@ -93,7 +93,8 @@ lint: lint-clang lint-cppcheck lint-scripts $$(LINTS) ## clang, cppcheck, shellc
 # Every C file must please clang as well as gcc; one that did is looked at again when it or a header of it changes.
 LINT_OKS = $(patsubst %,$(B)/lint/%.ok,$(C_SOURCES))
 lint-clang: $$(LINT_OKS)
-LINT_CFLAGS = $(filter-out -MMD -MP,$(CFLAGS)) $(DPDK_CFLAGS) -DALLOW_INTERNAL_API $(LINT_INCLUDES)
+LINT_CFLAGS = $(filter-out -MMD -MP,$(CFLAGS)) $(DPDK_CFLAGS) $(LINT_INCLUDES) -D_GNU_SOURCE -Wno-macro-redefined \
+	-DALLOW_INTERNAL_API -DALLOW_EXPERIMENTAL_API
 $(B)/lint/%.c.ok: %.c | $$(LINT_NEEDS)
 	@mkdir -p $(@D)
 	@$(CLANG) $(LINT_CFLAGS) -MD -MP -MT $@ -MF $(@:.ok=.d) -fsyntax-only $<
@@ -102,7 +103,8 @@ $(B)/lint/%.c.ok: %.c | $$(LINT_NEEDS)
 lint-cppcheck:
 	@mkdir -p $(B)/lint/cppcheck
 	@cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --std=c11 -j2 \
-		--cppcheck-build-dir=$(B)/lint/cppcheck --suppressions-list=tools/cppcheck.txt -Iinclude -Ilib -I. \
+		--cppcheck-build-dir=$(B)/lint/cppcheck --suppressions-list=tools/cppcheck.txt \
+		--include=tools/cppcheck.h -Iinclude -Ilib -I. \
 		$(filter-out tests/%,$(C_SOURCES))
 
 lint-scripts:

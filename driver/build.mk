@@ -8,6 +8,9 @@ $(DPDK_SRC)/version: driver/dpdk_headers.sh /var/lib/dpkg/info/libdpdk-dev.list
 $(DRIVER_OBJS): CFLAGS += -fPIC -fvisibility=hidden -DALLOW_INTERNAL_API -isystem $(DPDK_SRC)/include $(DPDK_CFLAGS)
 $(DRIVER_OBJS): | $(DPDK_SRC)/version
 
+LINT_INCLUDES += -isystem $(DPDK_SRC)/include
+LINT_NEEDS += $(DPDK_SRC)/version
+
 # -z nodelete: EAL keeps pointers into the driver after it unloads plugins at exit.
 $(B)/lib/librte_net_sluice.so: $(DRIVER_OBJS) $(B)/lib/libslu.a driver/exports.map
 	@mkdir -p $(@D)

@@ -27,7 +27,7 @@ C = f"{LIBC}|{POSIX}"
 RULES = {
     "include/sluice": (["include/sluice"], LIBC),
     "lib": (["include/sluice", "lib"], LIBC + r"|[a-z]*intrin\.h$"),
-    "hw/sim": (["include/sluice", "lib", "hw/sim"], f"{C}|zlib\\.h$|verilated\\w*\\.h$|V\\w+\\.h$|[a-z_]+$"),
+    "hw/sim": (["include/sluice", "lib", "hw/sim"], f"{C}|zlib\\.h$|jansson\\.h$|verilated\\w*\\.h$|V\\w+\\.h$|[a-z_]+$"),
     "hw": (["include/sluice", "lib", "hw"], f"{C}|verilated\\w*\\.h$|V\\w+\\.h$|[a-z_]+$"),
     "driver": (["include/sluice", "lib", "driver"], f"{C}|{DPDK}|{DPDK_DRIVER}|libfdt\\.h$|bpf\\.h$"),
     "host": (["include/sluice", "lib", "host"], f"{C}|{DPDK}|event2/.*|event\\.h$|yaml\\.h$|jansson\\.h$|libmnl/.*"),
