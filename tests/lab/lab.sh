@@ -42,7 +42,7 @@ lab_close() {
 	for name in "${LAB_NAMESPACES[@]}"; do
 		# What a process of ours started in turn, and left.
 		for pid in $(ip netns pids "$name" 2>/dev/null); do
-			[ "$pid" = $$ ] || kill -KILL "$pid" 2>/dev/null
+			[ "$pid" = "$BASHPID" ] || kill -KILL "$pid" 2>/dev/null
 		done
 		ip netns delete "$name"
 	done
@@ -76,29 +76,29 @@ lab_in() {
 # lab_cable NS_A DEV_A NS_B DEV_B: a veth pair, both ends up, offloads off at side A (a test host's), so that its frames
 # look like those of a wire; side B keeps what its owner asks for.
 lab_cable() {
-	ip link add "$2" netns "$LAB_ID-$1" type veth peer name "$4" netns "$LAB_ID-$3"
+	ip link add name "$2" netns "$LAB_ID-$1" type veth peer name "$4" netns "$LAB_ID-$3"
 	lab_in "$1" ethtool -K "$2" tx off gso off tso off gro off >/dev/null 2>&1 || true
-	ip -n "$LAB_ID-$1" link set "$2" up
-	ip -n "$LAB_ID-$3" link set "$4" up
+	ip -n "$LAB_ID-$1" link set dev "$2" up
+	ip -n "$LAB_ID-$3" link set dev "$4" up
 }
 
 # lab_mute NS DEV: the kernel there neither speaks nor listens on DEV; it belongs to a raw socket.
 lab_mute() {
 	lab_in "$1" sysctl -qw "net.ipv6.conf.$2.disable_ipv6=1"
 	lab_in "$1" ethtool -K "$2" gro off >/dev/null 2>&1 || true
-	ip -n "$LAB_ID-$1" link set "$2" arp off
+	ip -n "$LAB_ID-$1" link set dev "$2" arp off
 }
 
 # lab_bridge NS BRIDGE DEV...: a switch with these ports.
 lab_bridge() {
 	local ns=$1 bridge=$2 dev
 	shift 2
-	ip -n "$LAB_ID-$ns" link add "$bridge" type bridge mcast_snooping 0
-	ip -n "$LAB_ID-$ns" link set "$bridge" up
+	ip -n "$LAB_ID-$ns" link add name "$bridge" type bridge mcast_snooping 0
+	ip -n "$LAB_ID-$ns" link set dev "$bridge" up
 	lab_in "$ns" sysctl -qw "net.ipv6.conf.$bridge.disable_ipv6=1"
 	for dev in "$@"; do
 		lab_in "$ns" sysctl -qw "net.ipv6.conf.$dev.disable_ipv6=1"
-		ip -n "$LAB_ID-$ns" link set "$dev" master "$bridge"
+		ip -n "$LAB_ID-$ns" link set dev "$dev" master "$bridge"
 	done
 }
 
