@@ -36,6 +36,76 @@ package slu_pkg;
   } rx_meta_t;
   localparam int unsigned RxMetaBits = 496;
 
+  // What the parser says about a frame (inside the flow engine). Offsets are after the VLAN tag was taken off.
+  typedef struct packed {
+    logic [31:0] time_us;
+    logic [15:0] ip_len;     // bytes of the IP packet
+    logic [15:0] l4_csum;    // raw bytes, as received
+    logic [15:0] l3_csum;
+    logic [7:0]  ttl;
+    logic [7:0]  proto;
+    logic [7:0]  tcp_flags;  // 0 unless tcp
+    logic [15:0] tci;        // as a number, with tagged
+    logic [7:0]  reason;     // REASON_NONE: look it up
+    logic        has_tag;
+    logic        mac_own;    // destination MAC is the ingress port's
+    logic        l3_bad;
+    logic        l3_good;
+    logic        frag;
+    logic        udp;        // whole UDP header present
+    logic        tcp;        // whole TCP header present
+    logic        is6;
+    logic        is4;
+    logic [13:0] len;        // bytes without the tag
+  } frame_meta_t;
+  localparam int unsigned FrameMetaBits = 151;
+
+  // Kinds of a lookup pipeline's token.
+  localparam logic [1:0] LookupFrame = 2'd0;
+  localparam logic [1:0] LookupDump = 2'd1;
+  localparam logic [1:0] LookupRecord = 2'd2;
+  localparam logic [1:0] LookupNextHop = 2'd3;
+
+  // What a ring entry of slu_record_fetch says when it is resolved.
+  typedef struct packed {
+    logic epoch;
+    logic cmd;      // of the table port, not a frame
+    logic off;      // lookup was disabled
+    logic fetched;  // a tag matched: there is a record
+    logic is6;      // two halves
+  } ring_info_t;
+  localparam int unsigned RingInfoBits = 5;
+
+  // What to do with a frame; stays while its beats pass slu_rewrite.
+  typedef struct packed {
+    logic         fwd;         // send to wire port `dest`, rewritten
+    logic         host;        // give to the host, as it came
+    logic         flow_valid;  // flow_id
+    logic         mark_valid;
+    logic [7:0]   reason;
+    logic [7:0]   dest;
+    logic         tag_valid;   // send with VLAN tag `tag`
+    logic [15:0]  tag;         // as a number
+    logic [31:0]  flow_id;
+    logic [31:0]  mark;
+    logic [15:0]  queue;
+    logic         set_dmac;
+    logic         set_smac;
+    logic         set_src;
+    logic         set_dst;
+    logic         set_sport;
+    logic         set_dport;
+    logic [7:0]   ttl;
+    logic [15:0]  l3_csum;
+    logic [15:0]  l4_csum;
+    logic [47:0]  dmac;
+    logic [47:0]  smac;
+    logic [15:0]  sport;
+    logic [15:0]  dport;
+    logic [127:0] src;
+    logic [127:0] dst;
+  } verdict_t;
+
   // Operations of the table port. One at a time; tbl_done_o pulses once for each, with tbl_rdata_o and tbl_err_o.
   typedef enum logic [2:0] {
     TBL_SET_TAG       = 3'd0,  // tbl_slot_i = slot, tbl_tag_i
