@@ -2,7 +2,7 @@
 DPDK_SRC := $(B)/dpdk-src
 DRIVER_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard driver/*.c driver/base/*.c))
 
-$(DPDK_SRC)/version: driver/dpdk_headers.sh /var/lib/dpkg/info/libdpdk-dev.list
+$(DPDK_SRC)/version: driver/dpdk_headers.sh /usr/include/dpdk/rte_version.h
 	driver/dpdk_headers.sh $(@D)
 
 $(DRIVER_OBJS): CFLAGS += -fPIC -fvisibility=hidden -DALLOW_INTERNAL_API -isystem $(DPDK_SRC)/include $(DPDK_CFLAGS)
