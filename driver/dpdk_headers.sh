@@ -21,11 +21,18 @@ cd "$out/work"
 options=(-o "Dir::Etc::sourcelist=$out/work/sources.list" -o Dir::Etc::sourceparts=/dev/null
 	-o "Dir::State::lists=$out/work/lists" -o Acquire::Languages=none)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-	awk -v key="$keyring" '$1 == "Debian" && $4 == "main" && !seen[$2 $3]++ {
-		print "deb-src [signed-by=" key "] " $2 " " $3 " " $4 }' >sources.list
+list_sources() {
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		awk -v key="$keyring" '$1 == "Debian" && $4 == "main" && !seen[$2 $3]++ {
+			print "deb-src [signed-by=" key "] " $2 " " $3 " " $4 }' >sources.list
+}
+list_sources
 if [ ! -s sources.list ]; then
-	echo "dpdk_headers: apt knows no Debian archive; run 'apt-get update' first" >&2
+	apt-get -q update >apt.log 2>&1 || true # an image may come without package lists
+	list_sources
+fi
+if [ ! -s sources.list ]; then
+	echo "dpdk_headers: apt knows no Debian archive; 'apt-get update' as root should tell why" >&2
 	exit 1
 fi
 apt-get -q "${options[@]}" update >apt.log 2>&1 || { cat apt.log >&2; exit 1; }
