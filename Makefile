@@ -110,6 +110,16 @@ lint-cppcheck:
 lint-scripts:
 	@shellcheck -S warning -x -P tests/lab $(SCRIPTS)
 
+PREFIX ?= /usr/local
+install: $$(PROGRAMS) ## into PREFIX (/usr/local), below DESTDIR
+	@for program in $(filter $(B)/bin/%,$(PROGRAMS)); do install -D -m 755 $$program $(DESTDIR)$(PREFIX)/bin/$${program##*/}; done
+	@for plugin in $(filter $(B)/lib/%,$(PROGRAMS)); do install -D -m 755 $$plugin $(DESTDIR)$(PREFIX)/lib/$${plugin##*/}; done
+
+package: ## a Debian package in the build folder
+	@rm -rf $(B)/package
+	@$(MAKE) --no-print-directory install DESTDIR=$(B)/package PREFIX=/usr
+	@tools/package.sh $(B)/package $(B)
+
 coverage: ## lines of the C code that the unit tests run
 	@$(MAKE) --no-print-directory B=$(B)/coverage EXTRA_CFLAGS="--coverage -Og -Wno-error" EXTRA_LDFLAGS=--coverage unit
 	@tools/coverage.py $(B)/coverage
@@ -126,4 +136,4 @@ help: ## this list
 
 include $(shell find $(B) -name '*.d' 2>/dev/null)
 .PHONY: all deps test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
-.PHONY: lint lint-clang lint-cppcheck lint-scripts coverage clean help
+.PHONY: lint lint-clang lint-cppcheck lint-scripts install package coverage clean help
