@@ -48,10 +48,10 @@ static int read_file(const char *path, char **text, size_t *bytes)
 	struct stat status;
 	ssize_t got;
 
-	if (fd < 0)
-		return -errno;
 	*text = NULL;
 	*bytes = 0;
+	if (fd < 0)
+		return -errno;
 	if (fstat(fd, &status) != 0)
 		ret = -errno;
 	else if (!S_ISREG(status.st_mode))

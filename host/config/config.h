@@ -13,9 +13,10 @@
 
 #define SLU_CONFIG_MAX_BYTES (4u << 20)
 #define SLU_CONFIG_MAX_PORTS 16u
-#define SLU_CONFIG_MAX_LISTENERS 65536u
-#define SLU_CONFIG_MAX_GROUPS 65536u
-#define SLU_CONFIG_MAX_BACKENDS 4096u /* in one group */
+#define SLU_CONFIG_MAX_LISTENERS 60000u
+#define SLU_CONFIG_MAX_GROUPS 60000u
+#define SLU_CONFIG_MAX_BACKENDS 4096u      /* in one group */
+#define SLU_CONFIG_MAX_ALL_BACKENDS 60000u /* live indexes have 16 bits, and tombstones need some */
 #define SLU_CONFIG_MAX_LOCALS 4096u
 #define SLU_CONFIG_MAX_WEIGHT 1000u
 #define SLU_CONFIG_PROBE_BYTES 512u

@@ -524,10 +524,16 @@ void slu_rules_check(const struct slu_node *root, struct slu_config *config, str
 {
 	struct rules rules = {root, config, errors};
 	struct traits *traits = slu_memory_zeroed(config->group_count, sizeof(*traits));
+	uint64_t backends = 0;
 
 	check_ports(&rules);
-	for (uint32_t i = 0; i < config->group_count; i++)
+	for (uint32_t i = 0; i < config->group_count; i++) {
 		check_group(&rules, i, &traits[i]);
+		backends += config->groups[i].backend_count;
+	}
+	if (backends > SLU_CONFIG_MAX_ALL_BACKENDS)
+		refuse(&rules, "groups", "have %llu backends in all, at most %u are allowed",
+			(unsigned long long)backends, SLU_CONFIG_MAX_ALL_BACKENDS);
 	check_listeners(&rules, traits);
 	check_addresses(&rules, traits);
 	free(traits);

@@ -30,7 +30,7 @@ struct slu_api_direction {
 };
 
 struct slu_api_session {
-	uint32_t listener_live, backend_live; /* live indexes; names are looked up by the API */
+	uint32_t listener_id, backend_id; /* stable ids; the API knows the names */
 	uint32_t vpc;
 	uint8_t protocol;
 	enum slu_mode mode;

@@ -14,6 +14,7 @@
 
 #include "host/config/config.h"
 #include "host/control/generation.h"
+#include "host/health/health.h"
 
 struct event_base;
 struct slu_control;
@@ -114,19 +115,17 @@ int slu_control_apply(struct slu_control *control, const void *text, size_t byte
 int slu_control_weight(struct slu_control *control, const char *group, const char *backend, uint64_t weight,
 	struct slu_control_result *result, struct slu_errors *errors);
 
-enum slu_health { SLU_HEALTH_UNCHECKED, SLU_HEALTH_CHECKING, SLU_HEALTH_UP, SLU_HEALTH_DOWN };
+/*
+ * Health of the backend with this id; UNCHECKED if its group has no check.
+ * Returns 0; -ENOENT. The reason is valid until the next event.
+ */
+int slu_control_health(const struct slu_control *control, uint32_t id, struct slu_health_status *status);
 
-struct slu_control_backend_status {
-	enum slu_health health;
-	const char *reason; /* of the last failed check, "" if none */
-	uint64_t checks;    /* done since the check began */
-	uint64_t failures;
-	uint64_t changed_ms; /* wall clock of the last change of state, 0 if none */
-};
-
-/* Health of the backend with this id. Returns 0; -ENOENT. `reason` is valid until the next event. */
-int slu_control_backend_status(
-	const struct slu_control *control, uint32_t id, struct slu_control_backend_status *status);
+/*
+ * The name of what an id stands for, "http" or "web/b1", also of a removed
+ * backend or listener that sessions refer to. Returns false if unknown.
+ */
+bool slu_control_name(const struct slu_control *control, uint32_t id, char name[2 * SLU_NAME_BYTES]);
 
 struct slu_control_status {
 	uint64_t generation;

@@ -75,8 +75,8 @@ struct slu_listener {
 struct slu_generation {
 	uint64_t number; /* strictly increasing */
 	uint32_t listener_count, group_count, local_count, backend_count;
-	struct slu_listener
-		*listeners; /* sorted by (family, address, protocol, port_first); ranges of one key do not overlap */
+	/* Sorted by (family, address, protocol, vpc, port_first); ranges of one key do not overlap. */
+	struct slu_listener *listeners;
 	struct slu_group **groups;
 	struct slu_ip *locals;              /* FULLNAT source addresses, both families */
 	const struct slu_backend **by_live; /* [live_limit]: backend of a live index, NULL if gone */
