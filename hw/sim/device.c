@@ -23,7 +23,8 @@ struct slu_device {
 	struct slu_irq_set irqs;
 	struct slu_pci_config config;
 	struct slu_vfio_user_limits limits;
-	uint8_t msix_ram[MSIX_RAM_BYTES]; /* vfio clients program eventfds instead; the table only holds what they store */
+	uint8_t msix_ram[MSIX_RAM_BYTES]; /* vfio clients program eventfds instead; the table only holds what they store
+					   */
 	bool attached;
 	struct slu_device_stats stats;
 };
@@ -36,10 +37,10 @@ struct region {
 
 #define RW (VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
 static const struct region regions[VFIO_PCI_NUM_REGIONS] = {
-		[VFIO_PCI_BAR0_REGION_INDEX] = {SLU_NIC_BAR0_BYTES, RW, 4},
-		[VFIO_PCI_BAR2_REGION_INDEX] = {SLU_NIC_DOORBELL_BYTES, RW | VFIO_REGION_INFO_FLAG_MMAP, 4},
-		[VFIO_PCI_BAR4_REGION_INDEX] = {MSIX_RAM_BYTES, RW, 1},
-		[VFIO_PCI_CONFIG_REGION_INDEX] = {SLU_PCI_CONFIG_BYTES, RW, 1},
+	[VFIO_PCI_BAR0_REGION_INDEX] = {SLU_NIC_BAR0_BYTES, RW, 4},
+	[VFIO_PCI_BAR2_REGION_INDEX] = {SLU_NIC_DOORBELL_BYTES, RW | VFIO_REGION_INFO_FLAG_MMAP, 4},
+	[VFIO_PCI_BAR4_REGION_INDEX] = {MSIX_RAM_BYTES, RW, 1},
+	[VFIO_PCI_CONFIG_REGION_INDEX] = {SLU_PCI_CONFIG_BYTES, RW, 1},
 };
 
 struct slu_device *slu_device_create(void)
@@ -282,8 +283,7 @@ static int dma_map(struct slu_device *d, struct slu_vfio_user_message *m, struct
 		return -ENOTSUP;
 	prot = (map.flags & SLU_VFIO_USER_DMA_READABLE ? PROT_READ : 0) |
 	       (map.flags & SLU_VFIO_USER_DMA_WRITEABLE ? PROT_WRITE : 0);
-	return slu_dma_map_add(
-			d->memory, map.address, map.size, m->fds[0], map.offset, prot, d->limits.max_dma_maps);
+	return slu_dma_map_add(d->memory, map.address, map.size, m->fds[0], map.offset, prot, d->limits.max_dma_maps);
 }
 
 static int dma_unmap(struct slu_device *d, struct slu_vfio_user_message *m, struct slu_vfio_user_reply *r)
@@ -369,7 +369,7 @@ static int write_words(struct slu_device *d, const struct slu_vfio_user_region_a
 
 		memcpy(&value, from + i, 4);
 		if (a->region == VFIO_PCI_BAR0_REGION_INDEX && offset == SLU_NIC_ID_BASE + SLU_NIC_ID_CONTROL &&
-				(value & SLU_NIC_CONTROL_HOST_RESET))
+			(value & SLU_NIC_CONTROL_HOST_RESET))
 			slu_doorbell_page_clear(&d->doorbells);
 		if (a->region == VFIO_PCI_BAR0_REGION_INDEX)
 			err = slu_nic_model_reg_write(d->model, offset, value);

@@ -118,8 +118,7 @@ static int make_room(struct slu_dma_map *map)
 }
 
 int slu_dma_map_add(
-		struct slu_dma_map *map, uint64_t addr, uint64_t size, int fd, uint64_t offset, int prot,
-		uint32_t limit)
+	struct slu_dma_map *map, uint64_t addr, uint64_t size, int fd, uint64_t offset, int prot, uint32_t limit)
 {
 	int err = check_range(addr, size, fd, offset);
 	uint32_t at;

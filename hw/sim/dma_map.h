@@ -26,8 +26,7 @@ void slu_dma_map_destroy(struct slu_dma_map *map);
  * unchanged on failure.
  */
 int slu_dma_map_add(
-		struct slu_dma_map *map, uint64_t addr, uint64_t size, int fd, uint64_t offset, int prot,
-		uint32_t limit);
+	struct slu_dma_map *map, uint64_t addr, uint64_t size, int fd, uint64_t offset, int prot, uint32_t limit);
 
 /* Ends a mapping of exactly this range. Returns 0; -ENOENT if there is none. */
 int slu_dma_map_remove(struct slu_dma_map *map, uint64_t addr, uint64_t size);

@@ -27,7 +27,7 @@ struct slu_impairment {
 };
 
 struct slu_impairment *slu_impairment_create(
-		const struct slu_impairment_config *config, uint64_t seed, slu_impairment_deliver deliver, void *ctx)
+	const struct slu_impairment_config *config, uint64_t seed, slu_impairment_deliver deliver, void *ctx)
 {
 	struct slu_impairment *i = calloc(1, sizeof(*i));
 

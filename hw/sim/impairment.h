@@ -27,7 +27,7 @@ struct slu_impairment_stats {
 
 /* Returns NULL without memory. */
 struct slu_impairment *slu_impairment_create(
-		const struct slu_impairment_config *config, uint64_t seed, slu_impairment_deliver deliver, void *ctx);
+	const struct slu_impairment_config *config, uint64_t seed, slu_impairment_deliver deliver, void *ctx);
 void slu_impairment_destroy(struct slu_impairment *i);
 
 /* Takes a frame: delivers it at once, keeps a copy for later, or loses it. */

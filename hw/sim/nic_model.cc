@@ -34,7 +34,7 @@ constexpr uint32_t MAX_LATENCY = 65535;
 constexpr uint32_t BEAT_BYTES = 64;
 constexpr uint32_t COUNTER_BYTES = 16;
 constexpr uint64_t RECORD_MEMORY_BYTES = (uint64_t)SLU_NIC_RECORD_BYTES * SLU_NIC_BANKS * SLU_NIC_WAYS
-		<< SLU_NIC_MODEL_BUCKET_BITS;
+					 << SLU_NIC_MODEL_BUCKET_BITS;
 constexpr uint64_t COUNTER_MEMORY_BYTES = (uint64_t)COUNTER_BYTES << SLU_NIC_MODEL_FLOW_ID_BITS;
 constexpr unsigned int OKAY = 0, SLVERR = 2, DECERR = 3;
 /* Clocks of quiet after which the card counts as idle: idle_o may lag behind its inputs. */
@@ -166,8 +166,8 @@ struct memory {
 	uint64_t size;
 	int init(uint64_t bytes)
 	{
-		void *p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-				0);
+		void *p = mmap(
+			nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
 			return -ENOMEM;
 		base = (uint8_t *)p;
@@ -224,8 +224,8 @@ template <unsigned int DEPTH> struct burst_fifo {
 };
 
 struct wire_in {
-	static constexpr uint32_t BEATS = 16384;  /* 1 MiB */
-	static constexpr uint32_t FRAMES = 16384; /* as many frames of one beat */
+	static constexpr uint32_t BEATS = 32768;  /* 2 MiB */
+	static constexpr uint32_t FRAMES = 32768; /* as many frames of one beat */
 	std::unique_ptr<uint8_t[]> data;
 	std::unique_ptr<uint32_t[]> frame; /* length, bad in bit 31 */
 	uint32_t beat_head, beat_tail, frame_head, frame_tail;
@@ -374,7 +374,7 @@ void sample_record(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	if (t->m_rec_arvalid_o && t->m_rec_arready_i) {
 		uint32_t beats = t->m_rec_arlen_o + 1u;
 		bool inside = m->record.holds(t->m_rec_araddr_o, (uint64_t)beats * BEAT_BYTES) && beats <= 2 &&
-				!(t->m_rec_araddr_o & 63);
+			      !(t->m_rec_araddr_o & 63);
 		unsigned int resp = OKAY;
 		if (!inside) {
 			m->stats.protocol_errors++;
@@ -392,8 +392,8 @@ void sample_record(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	if (t->m_rec_wvalid_o && t->m_rec_wready_i) {
 		write_burst &b = m->rec_writes.front();
 		if (b.resp == OKAY)
-			store_strobed(m->record.base + b.addr, bytes_of(t->m_rec_wdata_o), t->m_rec_wstrb_o,
-					BEAT_BYTES);
+			store_strobed(
+				m->record.base + b.addr, bytes_of(t->m_rec_wdata_o), t->m_rec_wstrb_o, BEAT_BYTES);
 		b.addr += BEAT_BYTES;
 		if (--b.beats == 0 || t->m_rec_wlast_o) {
 			if (b.beats || !t->m_rec_wlast_o)
@@ -407,7 +407,7 @@ void sample_record(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	if (t->m_rec_awvalid_o && t->m_rec_awready_i) {
 		uint32_t beats = t->m_rec_awlen_o + 1u;
 		bool inside = m->record.holds(t->m_rec_awaddr_o, (uint64_t)beats * BEAT_BYTES) && beats <= 2 &&
-				!(t->m_rec_awaddr_o & 63);
+			      !(t->m_rec_awaddr_o & 63);
 		m->stats.protocol_errors += !inside;
 		m->rec_writes.push({t->m_rec_awaddr_o, t->m_rec_awid_o, beats, inside ? OKAY : DECERR, 0});
 		m->fired = true;
@@ -428,8 +428,8 @@ void sample_counter(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	if (t->m_cnt_wvalid_o && t->m_cnt_wready_i) {
 		write_burst &b = m->cnt_writes.front();
 		if (b.resp == OKAY)
-			store_strobed(m->counter.base + b.addr, bytes_of(t->m_cnt_wdata_o), t->m_cnt_wstrb_o,
-					COUNTER_BYTES);
+			store_strobed(
+				m->counter.base + b.addr, bytes_of(t->m_cnt_wdata_o), t->m_cnt_wstrb_o, COUNTER_BYTES);
 		m->cnt_acks.push(m->now, b.id, 0, 0, b.resp);
 		m->cnt_writes.head++;
 		m->stats.counter_writes++;
@@ -449,8 +449,8 @@ void sample_dma(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 		uint32_t beats = t->m_dma_arlen_o + 1u;
 		bool good = !crosses_4k(t->m_dma_araddr_o, beats);
 		m->stats.protocol_errors += !good;
-		m->dma_reads.push(m->now, t->m_dma_arid_o, t->m_dma_araddr_o, beats, good ? OKAY : DECERR,
-				m->dma_epoch);
+		m->dma_reads.push(
+			m->now, t->m_dma_arid_o, t->m_dma_araddr_o, beats, good ? OKAY : DECERR, m->dma_epoch);
 		m->dma_open[m->dma_epoch]++;
 		m->stats.dma_reads++;
 		m->fired = true;
@@ -553,7 +553,7 @@ void drive_record(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
 		if (!t->m_rec_rvalid_i || s.rec_r) {
 			if (r.resp == OKAY)
 				memcpy(t->m_rec_rdata_i, m->record.base + r.addr + m->rec_beat * BEAT_BYTES,
-						BEAT_BYTES);
+					BEAT_BYTES);
 			else
 				memset(t->m_rec_rdata_i, 0, BEAT_BYTES);
 			t->m_rec_rid_i = r.id;
@@ -660,7 +660,7 @@ void drive_beat(slu_nic_model *m, Vsluice_nic *t, unsigned int port)
 	if (last && w.left < BEAT_BYTES)
 		keep = (1ULL << w.left) - 1;
 	memcpy((uint8_t *)&t->rx_data_i[0] + port * BEAT_BYTES,
-			&w.data[(size_t)(w.beat_head++ & (wire_in::BEATS - 1)) * BEAT_BYTES], BEAT_BYTES);
+		&w.data[(size_t)(w.beat_head++ & (wire_in::BEATS - 1)) * BEAT_BYTES], BEAT_BYTES);
 	memcpy((uint8_t *)&t->rx_keep_i[0] + port * 8, &keep, 8);
 	w.left = last ? 0 : w.left - BEAT_BYTES;
 	t->rx_valid_i |= bit;
@@ -789,7 +789,8 @@ bool dma_quiet(const slu_nic_model *m)
 
 bool range_ok(slu_nic_latency l)
 {
-	return l.max_clocks <= MAX_LATENCY && l.min_clocks <= MAX_LATENCY && (!l.max_clocks || l.min_clocks <= l.max_clocks);
+	return l.max_clocks <= MAX_LATENCY && l.min_clocks <= MAX_LATENCY &&
+	       (!l.max_clocks || l.min_clocks <= l.max_clocks);
 }
 
 } // namespace

@@ -69,7 +69,8 @@ struct slu_nic_model_stats {
 	uint64_t dma_errors;
 	/* Largest number of record reads in flight at once. */
 	uint64_t record_reads_high;
-	/* The RTL broke a rule of a bus (a defect): beats with holes, a burst over 4 KiB, an address outside the memory. */
+	/* The RTL broke a rule of a bus (a defect): beats with holes, a burst over 4 KiB, an address outside the
+	 * memory. */
 	uint64_t protocol_errors;
 };
 

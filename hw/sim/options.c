@@ -22,22 +22,33 @@ static const char usage[] = "usage: sluice-nic --socket PATH --wire 0=tap:NAME|p
 			    "  --trace FILE                write FST waves\n"
 			    "  --stats                     print statistics at the end (SIGUSR1: now)\n";
 
-enum { OPT_SOCKET = 256, OPT_WIRE, OPT_MAC, OPT_RECORD, OPT_DELAY, OPT_LOSS, OPT_REORDER, OPT_SEED, OPT_TRACE,
-       OPT_STATS, OPT_HELP };
+enum {
+	OPT_SOCKET = 256,
+	OPT_WIRE,
+	OPT_MAC,
+	OPT_RECORD,
+	OPT_DELAY,
+	OPT_LOSS,
+	OPT_REORDER,
+	OPT_SEED,
+	OPT_TRACE,
+	OPT_STATS,
+	OPT_HELP
+};
 
 static const struct option longs[] = {
-		{"socket", required_argument, NULL, OPT_SOCKET},
-		{"wire", required_argument, NULL, OPT_WIRE},
-		{"mac", required_argument, NULL, OPT_MAC},
-		{"record-latency", required_argument, NULL, OPT_RECORD},
-		{"delay-us", required_argument, NULL, OPT_DELAY},
-		{"loss", required_argument, NULL, OPT_LOSS},
-		{"reorder", required_argument, NULL, OPT_REORDER},
-		{"seed", required_argument, NULL, OPT_SEED},
-		{"trace", required_argument, NULL, OPT_TRACE},
-		{"stats", no_argument, NULL, OPT_STATS},
-		{"help", no_argument, NULL, OPT_HELP},
-		{0},
+	{"socket", required_argument, NULL, OPT_SOCKET},
+	{"wire", required_argument, NULL, OPT_WIRE},
+	{"mac", required_argument, NULL, OPT_MAC},
+	{"record-latency", required_argument, NULL, OPT_RECORD},
+	{"delay-us", required_argument, NULL, OPT_DELAY},
+	{"loss", required_argument, NULL, OPT_LOSS},
+	{"reorder", required_argument, NULL, OPT_REORDER},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"trace", required_argument, NULL, OPT_TRACE},
+	{"stats", no_argument, NULL, OPT_STATS},
+	{"help", no_argument, NULL, OPT_HELP},
+	{0},
 };
 
 static int bad(const char *option, const char *value, const char *rule)
@@ -113,7 +124,7 @@ static int parse_mac(struct slu_options *o, const char *text)
 	char more;
 
 	if (!mac || sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &more) != 6 ||
-			(b[0] & 1))
+		(b[0] & 1))
 		return bad("mac", text, "must be [W=] and a unicast MAC address");
 	for (unsigned int w = first; w < end; w++)
 		for (int i = 0; i < 6; i++)

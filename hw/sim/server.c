@@ -24,8 +24,8 @@
 #define TURN_CLOCKS 64u
 /* A chatty host must not starve the wires. */
 #define TURN_MESSAGES 16u
-/* Room that a batch may need once its super-segments are cut. */
-#define WIRE_ROOM_BYTES (SLU_WIRE_BATCH * 8192u)
+/* Room that a packet may need: a super-segment, once it is cut, with the headers of its segments. */
+#define PACKET_ROOM_BYTES (160u << 10)
 #define DMA_LATENCY_CLOCKS 16u
 #define COUNTER_LATENCY_CLOCKS 32u
 
@@ -112,7 +112,7 @@ static void irq(void *ctx, unsigned int vector)
 static void lose_wire(struct slu_server *s, unsigned int port, int err)
 {
 	fprintf(stderr, "sluice-nic: wire %u (%s %s): %s; link down\n", port, s->options->wires[port].kind,
-			s->options->wires[port].name, strerror(-err));
+		s->options->wires[port].name, strerror(-err));
 	unwatch(s, slu_wire_fd(s->wires[port]));
 	slu_wire_close(s->wires[port]);
 	s->wires[port] = NULL;
@@ -121,11 +121,13 @@ static void lose_wire(struct slu_server *s, unsigned int port, int err)
 
 static void receive_wire(struct slu_server *s, unsigned int port)
 {
+	unsigned int max = (unsigned int)(slu_nic_model_wire_space(s->model, port) / PACKET_ROOM_BYTES);
 	int n;
 
-	if (!s->wires[port] || slu_nic_model_wire_space(s->model, port) < WIRE_ROOM_BYTES)
+	/* What does not fit stays with the kernel. */
+	if (!s->wires[port] || !max)
 		return;
-	n = slu_wire_receive(s->wires[port], s->now_us);
+	n = slu_wire_receive(s->wires[port], s->now_us, max);
 	if (n < 0)
 		lose_wire(s, port, n);
 }
@@ -184,7 +186,7 @@ static void name_nonsense(struct slu_server *s, const char *what, int err)
 
 	s->stats.nonsense++;
 	fprintf(stderr, "sluice-nic: host: %s: %s (command %u %s, size %u, flags 0x%x): %s\n", s->options->socket, what,
-			h->command, slu_vfio_user_command_name(h->command), h->size_bytes, h->flags, strerror(-err));
+		h->command, slu_vfio_user_command_name(h->command), h->size_bytes, h->flags, strerror(-err));
 }
 
 /* Returns whether the host stays. */
@@ -233,14 +235,13 @@ static void print_wire_stats(struct slu_server *s, unsigned int port)
 		return;
 	slu_wire_get_stats(s->wires[port], &w);
 	fprintf(stderr,
-			"wire%u.rx_frames %" PRIu64 "\nwire%u.rx_bytes %" PRIu64 "\nwire%u.rx_segmented %" PRIu64
-			"\nwire%u.rx_bad %" PRIu64 "\nwire%u.rx_gso_drop %" PRIu64 "\nwire%u.rx_kernel_drop %" PRIu64
-			"\nwire%u.tx_frames %" PRIu64 "\nwire%u.tx_bytes %" PRIu64 "\nwire%u.tx_drop %" PRIu64
-			"\nwire%u.tx_errors %" PRIu64 "\nwire%u.lost %" PRIu64 "\nwire%u.delayed %" PRIu64 "\n",
-			port, w.rx_frames, port, w.rx_bytes, port, w.rx_segmented, port, w.rx_bad, port, w.rx_gso, port,
-			w.rx_kernel_drop, port, w.tx_frames, port, w.tx_bytes, port, w.tx_drop, port, w.tx_errors, port,
-			w.rx_impairment.lost + w.tx_impairment.lost, port,
-			w.rx_impairment.delayed + w.tx_impairment.delayed);
+		"wire%u.rx_frames %" PRIu64 "\nwire%u.rx_bytes %" PRIu64 "\nwire%u.rx_segmented %" PRIu64
+		"\nwire%u.rx_bad %" PRIu64 "\nwire%u.rx_gso_drop %" PRIu64 "\nwire%u.rx_kernel_drop %" PRIu64
+		"\nwire%u.tx_frames %" PRIu64 "\nwire%u.tx_bytes %" PRIu64 "\nwire%u.tx_drop %" PRIu64
+		"\nwire%u.tx_errors %" PRIu64 "\nwire%u.lost %" PRIu64 "\nwire%u.delayed %" PRIu64 "\n",
+		port, w.rx_frames, port, w.rx_bytes, port, w.rx_segmented, port, w.rx_bad, port, w.rx_gso, port,
+		w.rx_kernel_drop, port, w.tx_frames, port, w.tx_bytes, port, w.tx_drop, port, w.tx_errors, port,
+		w.rx_impairment.lost + w.tx_impairment.lost, port, w.rx_impairment.delayed + w.tx_impairment.delayed);
 }
 
 static void print_stats(struct slu_server *s)
@@ -251,15 +252,15 @@ static void print_stats(struct slu_server *s)
 	slu_nic_model_get_stats(s->model, &m);
 	slu_device_get_stats(s->device, &d);
 	fprintf(stderr,
-			"clocks %" PRIu64 "\nrecord_reads %" PRIu64 "\ndma_reads %" PRIu64 "\ndma_writes %" PRIu64
-			"\ndma_errors %" PRIu64 "\nprotocol_errors %" PRIu64 "\n",
-			m.clocks, m.record_reads, m.dma_reads, m.dma_writes, m.dma_errors, m.protocol_errors);
+		"clocks %" PRIu64 "\nrecord_reads %" PRIu64 "\ndma_reads %" PRIu64 "\ndma_writes %" PRIu64
+		"\ndma_errors %" PRIu64 "\nprotocol_errors %" PRIu64 "\n",
+		m.clocks, m.record_reads, m.dma_reads, m.dma_writes, m.dma_errors, m.protocol_errors);
 	fprintf(stderr,
-			"hosts %" PRIu64 "\nmessages %" PRIu64 "\nrefused %" PRIu64 "\nnonsense %" PRIu64
-			"\nresets %" PRIu64 "\nirqs %" PRIu64 "\nirqs_lost %" PRIu64
-			"\ndma_maps %u\ncard_queue_drop %" PRIu64 "\nsleeps %" PRIu64 "\n",
-			s->stats.hosts, d.messages, d.refused, s->stats.nonsense, d.resets, d.irqs, d.irqs_lost,
-			d.dma_maps, s->stats.card_drops, s->stats.sleeps);
+		"hosts %" PRIu64 "\nmessages %" PRIu64 "\nrefused %" PRIu64 "\nnonsense %" PRIu64 "\nresets %" PRIu64
+		"\nirqs %" PRIu64 "\nirqs_lost %" PRIu64 "\ndma_maps %u\ncard_queue_drop %" PRIu64 "\nsleeps %" PRIu64
+		"\n",
+		s->stats.hosts, d.messages, d.refused, s->stats.nonsense, d.resets, d.irqs, d.irqs_lost, d.dma_maps,
+		s->stats.card_drops, s->stats.sleeps);
 	for (unsigned int port = 0; port < SLU_NIC_MODEL_PORTS; port++)
 		print_wire_stats(s, port);
 	fflush(stderr);
@@ -423,16 +424,16 @@ static int open_signals(void)
 static int open_card(struct slu_server *s)
 {
 	struct slu_nic_model_config config = {
-			.record = s->options->record,
-			.counter = {COUNTER_LATENCY_CLOCKS, COUNTER_LATENCY_CLOCKS},
-			.dma = {DMA_LATENCY_CLOCKS, DMA_LATENCY_CLOCKS},
-			.seed = s->options->seed,
-			.share_ingress = true,
-			.ctx = s,
-			.dma_read = dma_read,
-			.dma_write = dma_write,
-			.wire_tx = from_card,
-			.irq = irq,
+		.record = s->options->record,
+		.counter = {COUNTER_LATENCY_CLOCKS, COUNTER_LATENCY_CLOCKS},
+		.dma = {DMA_LATENCY_CLOCKS, DMA_LATENCY_CLOCKS},
+		.seed = s->options->seed,
+		.share_ingress = true,
+		.ctx = s,
+		.dma_read = dma_read,
+		.dma_write = dma_write,
+		.wire_tx = from_card,
+		.irq = irq,
 	};
 	int err = slu_nic_model_create(&config, &s->model);
 
@@ -464,13 +465,13 @@ static int set_mac(struct slu_server *s, unsigned int port)
 static int open_wire(struct slu_server *s, unsigned int port)
 {
 	struct slu_wire_config config = {
-			.port = port,
-			.kind = s->options->wires[port].kind,
-			.name = s->options->wires[port].name,
-			.impairment = s->options->wires[port].impairment,
-			.seed = s->options->seed * 16 + port,
-			.to_card = to_card,
-			.ctx = s,
+		.port = port,
+		.kind = s->options->wires[port].kind,
+		.name = s->options->wires[port].name,
+		.impairment = s->options->wires[port].impairment,
+		.seed = s->options->seed * 16 + port,
+		.to_card = to_card,
+		.ctx = s,
 	};
 	int err;
 
@@ -494,7 +495,7 @@ static int open_loop(struct slu_server *s)
 	if (s->listen_fd < 0)
 		return fault("socket", s->options->socket, s->listen_fd);
 	if (watch(s, s->signal_fd, EPOLLIN, FROM_SIGNAL) || watch(s, s->timer_fd, EPOLLIN, FROM_TIMER) ||
-			watch(s, s->listen_fd, EPOLLIN, FROM_LISTENER))
+		watch(s, s->listen_fd, EPOLLIN, FROM_LISTENER))
 		return fault("epoll", NULL, -errno);
 	return 0;
 }

@@ -84,10 +84,10 @@ static int receive_piece(struct slu_vfio_user_stream *s, void *to, size_t len)
 	} control;
 	struct iovec iov = {.iov_base = to, .iov_len = len};
 	struct msghdr msg = {
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.buf,
-			.msg_controllen = sizeof(control.buf),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
 	};
 	ssize_t n;
 	int err;
@@ -163,24 +163,23 @@ static int send_all(int fd, struct msghdr *msg, size_t len)
 	return 0;
 }
 
-int slu_vfio_user_answer(
-		struct slu_vfio_user_stream *s, const struct slu_vfio_user_message *m, int error,
-		const struct slu_vfio_user_reply *r)
+int slu_vfio_user_answer(struct slu_vfio_user_stream *s, const struct slu_vfio_user_message *m, int error,
+	const struct slu_vfio_user_reply *r)
 {
 	union {
 		char buf[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
 	struct slu_vfio_user_header h = {
-			.id = m->header.id,
-			.command = m->header.command,
-			.flags = SLU_VFIO_USER_TYPE_REPLY | (error ? SLU_VFIO_USER_ERROR : 0),
-			.error = (uint32_t)-error,
-			.size_bytes = (uint32_t)sizeof(h) + (error ? 0 : r->len),
+		.id = m->header.id,
+		.command = m->header.command,
+		.flags = SLU_VFIO_USER_TYPE_REPLY | (error ? SLU_VFIO_USER_ERROR : 0),
+		.error = (uint32_t)-error,
+		.size_bytes = (uint32_t)sizeof(h) + (error ? 0 : r->len),
 	};
 	struct iovec iov[2] = {
-			{.iov_base = &h, .iov_len = sizeof(h)},
-			{.iov_base = (void *)(uintptr_t)r->payload, .iov_len = error ? 0 : r->len},
+		{.iov_base = &h, .iov_len = sizeof(h)},
+		{.iov_base = (void *)(uintptr_t)r->payload, .iov_len = error ? 0 : r->len},
 	};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
@@ -273,8 +272,7 @@ static json_t *parse_proposal(const struct slu_vfio_user_message *m, int *err)
 }
 
 int slu_vfio_user_negotiate(
-		const struct slu_vfio_user_message *m, struct slu_vfio_user_limits *limits,
-		struct slu_vfio_user_reply *r)
+	const struct slu_vfio_user_message *m, struct slu_vfio_user_limits *limits, struct slu_vfio_user_reply *r)
 {
 	struct slu_vfio_user_version v;
 	struct slu_vfio_user_limits agreed_limits = {.negotiated = true};
@@ -309,17 +307,17 @@ int slu_vfio_user_negotiate(
 const char *slu_vfio_user_command_name(uint16_t command)
 {
 	static const char *const names[] = {
-			[SLU_VFIO_USER_VERSION] = "VERSION",
-			[SLU_VFIO_USER_DMA_MAP] = "DMA_MAP",
-			[SLU_VFIO_USER_DMA_UNMAP] = "DMA_UNMAP",
-			[SLU_VFIO_USER_DEVICE_GET_INFO] = "DEVICE_GET_INFO",
-			[SLU_VFIO_USER_DEVICE_GET_REGION_INFO] = "DEVICE_GET_REGION_INFO",
-			[SLU_VFIO_USER_DEVICE_GET_REGION_IO_FDS] = "DEVICE_GET_REGION_IO_FDS",
-			[SLU_VFIO_USER_DEVICE_GET_IRQ_INFO] = "DEVICE_GET_IRQ_INFO",
-			[SLU_VFIO_USER_DEVICE_SET_IRQS] = "DEVICE_SET_IRQS",
-			[SLU_VFIO_USER_REGION_READ] = "REGION_READ",
-			[SLU_VFIO_USER_REGION_WRITE] = "REGION_WRITE",
-			[SLU_VFIO_USER_DEVICE_RESET] = "DEVICE_RESET",
+		[SLU_VFIO_USER_VERSION] = "VERSION",
+		[SLU_VFIO_USER_DMA_MAP] = "DMA_MAP",
+		[SLU_VFIO_USER_DMA_UNMAP] = "DMA_UNMAP",
+		[SLU_VFIO_USER_DEVICE_GET_INFO] = "DEVICE_GET_INFO",
+		[SLU_VFIO_USER_DEVICE_GET_REGION_INFO] = "DEVICE_GET_REGION_INFO",
+		[SLU_VFIO_USER_DEVICE_GET_REGION_IO_FDS] = "DEVICE_GET_REGION_IO_FDS",
+		[SLU_VFIO_USER_DEVICE_GET_IRQ_INFO] = "DEVICE_GET_IRQ_INFO",
+		[SLU_VFIO_USER_DEVICE_SET_IRQS] = "DEVICE_SET_IRQS",
+		[SLU_VFIO_USER_REGION_READ] = "REGION_READ",
+		[SLU_VFIO_USER_REGION_WRITE] = "REGION_WRITE",
+		[SLU_VFIO_USER_DEVICE_RESET] = "DEVICE_RESET",
 	};
 
 	if (command < sizeof(names) / sizeof(names[0]) && names[command])

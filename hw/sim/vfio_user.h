@@ -196,9 +196,8 @@ int slu_vfio_user_check_header(const struct slu_vfio_user_header *h);
  *
  * Returns 0; -ECONNRESET; -ETIMEDOUT if the peer does not read its replies.
  */
-int slu_vfio_user_answer(
-		struct slu_vfio_user_stream *s, const struct slu_vfio_user_message *m, int error,
-		const struct slu_vfio_user_reply *r);
+int slu_vfio_user_answer(struct slu_vfio_user_stream *s, const struct slu_vfio_user_message *m, int error,
+	const struct slu_vfio_user_reply *r);
 
 void slu_vfio_user_drop_fds(struct slu_vfio_user_message *m);
 
@@ -211,8 +210,7 @@ void slu_vfio_user_drop_fds(struct slu_vfio_user_message *m);
  * another major version; -EALREADY for a second one.
  */
 int slu_vfio_user_negotiate(
-		const struct slu_vfio_user_message *m, struct slu_vfio_user_limits *limits,
-		struct slu_vfio_user_reply *r);
+	const struct slu_vfio_user_message *m, struct slu_vfio_user_limits *limits, struct slu_vfio_user_reply *r);
 
 const char *slu_vfio_user_command_name(uint16_t command);
 

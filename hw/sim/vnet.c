@@ -182,7 +182,7 @@ static void put_tcp(const struct super *s, uint8_t *seg, size_t len, size_t at)
 	if (!first)
 		tcp[13] &= (uint8_t)~TCP_CWR;
 	if (!last)
-		tcp[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		tcp[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	put16(tcp + 16, 0);
 	put16(tail, 6);
 	put16(tail + 2, (uint32_t)tcp_len);
@@ -215,9 +215,8 @@ static int segment(struct super *s, struct slu_vnet_tag tag, slu_vnet_emit emit,
 	return (int)n;
 }
 
-int slu_vnet_unpack(
-		const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag,
-		slu_vnet_emit emit, void *ctx)
+int slu_vnet_unpack(const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag,
+	slu_vnet_emit emit, void *ctx)
 {
 	uint8_t gso = h->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 	struct super s;

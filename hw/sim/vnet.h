@@ -32,8 +32,7 @@ struct slu_vnet_tag {
  * the frame; -ENOTSUP for segmentation of other things than TCP. On an error
  * nothing was emitted.
  */
-int slu_vnet_unpack(
-		const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag,
-		slu_vnet_emit emit, void *ctx);
+int slu_vnet_unpack(const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag,
+	slu_vnet_emit emit, void *ctx);
 
 #endif

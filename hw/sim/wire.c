@@ -118,10 +118,10 @@ int slu_wire_fd(const struct slu_wire *w)
 	return w->fd;
 }
 
-int slu_wire_receive(struct slu_wire *w, uint64_t now_us)
+int slu_wire_receive(struct slu_wire *w, uint64_t now_us, unsigned int max)
 {
 	w->now_us = now_us;
-	return w->ops->receive(w);
+	return w->ops->receive(w, max < SLU_WIRE_BATCH ? max : SLU_WIRE_BATCH);
 }
 
 static void emit(void *ctx, const uint8_t *frame, size_t len)
@@ -132,7 +132,7 @@ static void emit(void *ctx, const uint8_t *frame, size_t len)
 }
 
 void slu_wire_packet_in(
-		struct slu_wire *w, const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag)
+	struct slu_wire *w, const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag)
 {
 	int n = slu_vnet_unpack(h, frame, len, tag, emit, w);
 
@@ -166,8 +166,7 @@ bool slu_wire_flush(struct slu_wire *w)
 
 		for (; count < SLU_WIRE_BATCH && w->head + count != w->tail; count++) {
 			frames[count] = slot(w, w->head + count);
-			len[count] = w->len[(w->head + count) % QUEUE_FRAMES] +
-				     (uint32_t)sizeof(struct virtio_net_hdr);
+			len[count] = w->len[(w->head + count) % QUEUE_FRAMES] + (uint32_t)sizeof(struct virtio_net_hdr);
 		}
 		sent = w->ops->send(w, frames, len, count);
 		if (sent == 0)

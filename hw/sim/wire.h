@@ -40,8 +40,8 @@ struct slu_wire_ops {
 	const char *kind;
 	/* Opens interface `name` and brings it up; returns a non-blocking file descriptor. */
 	int (*open)(const char *name);
-	/* Receives up to SLU_WIRE_BATCH packets. Returns how many; 0 if none is there. */
-	int (*receive)(struct slu_wire *w);
+	/* Receives up to `max` packets, SLU_WIRE_BATCH at most. Returns how many; 0 if none is there. */
+	int (*receive)(struct slu_wire *w, unsigned int max);
 	/* Sends frames, each with a virtio_net_hdr of zeros before it. Returns how many went, 0 if none can now. */
 	int (*send)(struct slu_wire *w, uint8_t *const *frames, const uint32_t *len, unsigned int count);
 	/* Frames that the kernel dropped since the last call. */
@@ -68,8 +68,9 @@ void slu_wire_close(struct slu_wire *w);
 
 int slu_wire_fd(const struct slu_wire *w);
 
-/* Takes what the interface has, one batch. Returns packets taken, or -errno: the interface is gone. */
-int slu_wire_receive(struct slu_wire *w, uint64_t now_us);
+/* Takes what the interface has, at most `max` packets and one batch. Returns packets taken, or -errno: the interface is
+ * gone. */
+int slu_wire_receive(struct slu_wire *w, uint64_t now_us, unsigned int max);
 
 /* A frame from the card; copied. It leaves with the next flush(), or later if the impairment says so. */
 void slu_wire_send(struct slu_wire *w, uint64_t now_us, const uint8_t *frame, size_t len);
@@ -87,7 +88,7 @@ void slu_wire_get_stats(struct slu_wire *w, struct slu_wire_stats *stats);
 
 /* For the kinds: a packet of the kernel. `frame` has SLU_VNET_HEADROOM bytes before it. */
 void slu_wire_packet_in(
-		struct slu_wire *w, const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag);
+	struct slu_wire *w, const struct virtio_net_hdr *h, uint8_t *frame, size_t len, struct slu_vnet_tag tag);
 
 /* For the kinds: brings an interface up. Returns 0 or -errno. */
 int slu_wire_bring_up(const char *name);

@@ -25,9 +25,9 @@ static int configure(int fd, const char *name)
 {
 	unsigned int index = if_nametoindex(name);
 	struct sockaddr_ll at = {
-			.sll_family = AF_PACKET,
-			.sll_protocol = htons(ETH_P_ALL),
-			.sll_ifindex = (int)index,
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)index,
 	};
 	struct packet_mreq promiscuous = {.mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC};
 	int err = index ? slu_wire_bring_up(name) : -ENODEV;
@@ -88,7 +88,7 @@ static struct slu_vnet_tag tag_of(struct msghdr *msg)
 	return tag;
 }
 
-static int packet_receive(struct slu_wire *w)
+static int packet_receive(struct slu_wire *w, unsigned int max)
 {
 	union {
 		char buf[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
@@ -98,7 +98,7 @@ static int packet_receive(struct slu_wire *w)
 	struct iovec iov[SLU_WIRE_BATCH][2];
 	int n;
 
-	for (unsigned int i = 0; i < SLU_WIRE_BATCH; i++) {
+	for (unsigned int i = 0; i < max; i++) {
 		iov[i][0] = (struct iovec){&packets[i].h, sizeof(packets[i].h)};
 		iov[i][1] = (struct iovec){packets[i].frame + SLU_VNET_HEADROOM, SLU_VNET_FRAME_BYTES};
 		msgs[i].msg_hdr.msg_iov = iov[i];
@@ -106,15 +106,14 @@ static int packet_receive(struct slu_wire *w)
 		msgs[i].msg_hdr.msg_control = &control[i];
 		msgs[i].msg_hdr.msg_controllen = sizeof(control[i]);
 	}
-	n = recvmmsg(slu_wire_fd(w), msgs, SLU_WIRE_BATCH, MSG_DONTWAIT, NULL);
+	n = recvmmsg(slu_wire_fd(w), msgs, max, MSG_DONTWAIT, NULL);
 	/* The interface may come up again. */
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ENETDOWN ? 0 : -errno;
 	for (int i = 0; i < n; i++)
 		if (msgs[i].msg_len > sizeof(struct virtio_net_hdr) && !(msgs[i].msg_hdr.msg_flags & MSG_TRUNC))
-			slu_wire_packet_in(
-					w, &packets[i].h, packets[i].frame + SLU_VNET_HEADROOM,
-					msgs[i].msg_len - sizeof(struct virtio_net_hdr), tag_of(&msgs[i].msg_hdr));
+			slu_wire_packet_in(w, &packets[i].h, packets[i].frame + SLU_VNET_HEADROOM,
+				msgs[i].msg_len - sizeof(struct virtio_net_hdr), tag_of(&msgs[i].msg_hdr));
 	return n;
 }
 
@@ -145,9 +144,9 @@ static uint64_t packet_kernel_drops(struct slu_wire *w)
 }
 
 const struct slu_wire_ops slu_wire_packet_ops = {
-		.kind = "packet",
-		.open = packet_open,
-		.receive = packet_receive,
-		.send = packet_send,
-		.kernel_drops = packet_kernel_drops,
+	.kind = "packet",
+	.open = packet_open,
+	.receive = packet_receive,
+	.send = packet_send,
+	.kernel_drops = packet_kernel_drops,
 };

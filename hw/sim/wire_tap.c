@@ -41,17 +41,17 @@ static int tap_open(const char *name)
 	return fd;
 }
 
-static int tap_receive(struct slu_wire *w)
+static int tap_receive(struct slu_wire *w, unsigned int max)
 {
 	uint8_t buf[SLU_VNET_HEADROOM + SLU_VNET_FRAME_BYTES];
 	struct virtio_net_hdr h;
 	struct iovec iov[2] = {
-			{.iov_base = &h, .iov_len = sizeof(h)},
-			{.iov_base = buf + SLU_VNET_HEADROOM, .iov_len = SLU_VNET_FRAME_BYTES},
+		{.iov_base = &h, .iov_len = sizeof(h)},
+		{.iov_base = buf + SLU_VNET_HEADROOM, .iov_len = SLU_VNET_FRAME_BYTES},
 	};
 	int taken = 0;
 
-	while (taken < (int)SLU_WIRE_BATCH) {
+	while (taken < (int)max) {
 		ssize_t n = readv(slu_wire_fd(w), iov, 2);
 
 		if (n < 0 && errno == EINTR)
@@ -62,8 +62,7 @@ static int tap_receive(struct slu_wire *w)
 			return -errno;
 		if ((size_t)n > sizeof(h))
 			slu_wire_packet_in(
-					w, &h, buf + SLU_VNET_HEADROOM, (size_t)n - sizeof(h),
-					(struct slu_vnet_tag){0});
+				w, &h, buf + SLU_VNET_HEADROOM, (size_t)n - sizeof(h), (struct slu_vnet_tag){0});
 		taken++;
 	}
 	return taken;
@@ -90,9 +89,9 @@ static uint64_t tap_kernel_drops(struct slu_wire *w)
 }
 
 const struct slu_wire_ops slu_wire_tap_ops = {
-		.kind = "tap",
-		.open = tap_open,
-		.receive = tap_receive,
-		.send = tap_send,
-		.kernel_drops = tap_kernel_drops,
+	.kind = "tap",
+	.open = tap_open,
+	.receive = tap_receive,
+	.send = tap_send,
+	.kernel_drops = tap_kernel_drops,
 };
