@@ -1,0 +1,392 @@
+// Statistics of flows: deltas collected on chip, added to counter memory by read-modify-write.
+//
+// A set-associative cache of lines. A line belongs to one flow from its first update until its write to memory was answered,
+// and a flow has one line at most, so a read of memory can never miss a write that is under way. A line that holds a
+// delta is flushed at once (read, add, write, response); what arrives while that read is out joins the delta, what arrives
+// later is flushed again after the response. A hot flow so costs one read and write a round trip, and an update stalls
+// only if all four lines of its set are under way for other flows.
+// Throughput: one update a clock. READ and CLEAR go the same way as updates, hence in order with them: READ answers when
+// its line's read returned, with all updates accepted before in it.
+// A flow id beyond the table has no statistics: its updates are dropped.
+// Busy bits and full bits are pairs of toggles, each in a memory with one writer.
+// After reset the cache clears itself: 2^SetBits clocks.
+module slu_flow_stats #(
+  parameter int unsigned FlowIdBits = 20,
+  parameter int unsigned SetBits    = 10  // at most FlowIdBits - 1
+) (
+  input  logic         clk_i,
+  input  logic         rst_ni,
+  input  logic [63:0]  time_us_i,
+
+  // slu_flow_engine: updates
+  input  logic         fst_valid_i,
+  output logic         fst_ready_o,
+  input  logic [31:0]  fst_flow_id_i,
+  input  logic [15:0]  fst_bytes_i,
+  input  logic         fst_count_i,  // 0: only last_seen
+
+  // slu_cmd: operations (flow in range, no two on one flow at a time) and results
+  input  logic         op_valid_i,
+  output logic         op_ready_o,
+  input  logic         op_clear_i,  // else read
+  input  logic [31:0]  op_flow_id_i,
+  input  logic [3:0]   op_tag_i,
+  output logic         res_valid_o,
+  output logic [3:0]   res_tag_o,
+  output logic         res_err_o,
+  output logic [127:0] res_data_o,  // slu_regs_pkg::flow_stats_t
+
+  // Counter memory
+  output logic         m_cnt_arvalid_o,
+  input  logic         m_cnt_arready_i,
+  output logic [31:0]  m_cnt_araddr_o,
+  output logic [5:0]   m_cnt_arid_o,
+  input  logic         m_cnt_rvalid_i,
+  output logic         m_cnt_rready_o,
+  input  logic [127:0] m_cnt_rdata_i,
+  input  logic [5:0]   m_cnt_rid_i,
+  input  logic [1:0]   m_cnt_rresp_i,
+  output logic         m_cnt_awvalid_o,
+  input  logic         m_cnt_awready_i,
+  output logic [31:0]  m_cnt_awaddr_o,
+  output logic [5:0]   m_cnt_awid_o,
+  output logic         m_cnt_wvalid_o,
+  input  logic         m_cnt_wready_i,
+  output logic [127:0] m_cnt_wdata_o,
+  output logic [15:0]  m_cnt_wstrb_o,
+  input  logic         m_cnt_bvalid_i,
+  output logic         m_cnt_bready_o,
+  input  logic [5:0]   m_cnt_bid_i,
+  input  logic [1:0]   m_cnt_bresp_i,
+
+  output logic         error_o,  // pulse: error response
+  output logic         idle_o
+);
+  localparam int unsigned Ways = 4;
+  localparam int unsigned Sets = 1 << SetBits;
+  localparam int unsigned LineBits = SetBits + 2;
+  localparam int unsigned Lines = 1 << LineBits;
+  localparam int unsigned TagBits = FlowIdBits - SetBits;
+  localparam int unsigned RefBits = TagBits + LineBits;
+
+  // A delta. clear: memory's value does not count. want: somebody waits for the sum under `tag`.
+  typedef struct packed {
+    logic        clear;
+    logic        want;
+    logic [3:0]  tag;
+    logic [39:0] last_seen;
+    logic [39:0] packets;
+    logic [47:0] bytes;
+  } delta_t;
+
+  // Neighbouring flow ids fall into different sets, and so do ids that differ in high bits only.
+  function automatic logic [SetBits-1:0] set_of(input logic [FlowIdBits-1:0] flow);
+    set_of = flow[SetBits-1:0] ^ SetBits'(flow >> SetBits);
+  endfunction
+
+  // Tags of a set, way 0 lowest: {valid, tag}.
+  logic [Ways*(TagBits+1)-1:0] tags [Sets];
+  delta_t                      deltas [Lines];
+  logic [Ways-1:0]             busy_u [Sets];  // busy: busy_u differs from busy_b
+  logic [Ways-1:0]             busy_b [Sets];
+  logic [Ways-1:0]             full_u [Sets];  // holds a delta: full_u differs from full_r
+  logic [Ways-1:0]             full_r [Sets];
+
+  logic               init_q;
+  logic [SetBits-1:0] init_at_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      init_q    <= 1'b1;
+      init_at_q <= '0;
+    end else if (init_q) begin
+      init_at_q <= init_at_q + SetBits'(1);
+      init_q    <= !(&init_at_q);
+    end
+  end
+
+  // -- stage 0: choose, read tags --
+  logic                  s1_valid_q, s1_go, s0_go, s0_take;
+  logic [FlowIdBits-1:0] s0_flow, s1_flow_q;
+  logic [SetBits-1:0]    s0_set, s1_set_q;
+  delta_t                s0_delta, s1_delta_q;
+  logic                  in_range;
+
+  assign s0_go       = (!s1_valid_q || s1_go) && !init_q;
+  assign op_ready_o  = s0_go;
+  assign fst_ready_o = s0_go && !op_valid_i;
+  assign in_range    = fst_flow_id_i >> FlowIdBits == '0;
+  assign s0_take     = s0_go && (op_valid_i || (fst_valid_i && in_range));
+  assign s0_flow     = op_valid_i ? op_flow_id_i[FlowIdBits-1:0] : fst_flow_id_i[FlowIdBits-1:0];
+  assign s0_set      = set_of(s0_flow);
+
+  always_comb begin
+    s0_delta       = '0;
+    s0_delta.clear = op_valid_i && op_clear_i;
+    s0_delta.want  = op_valid_i;
+    s0_delta.tag   = op_valid_i ? op_tag_i : 4'd0;
+    if (!op_valid_i) begin
+      s0_delta.last_seen = time_us_i[49:10];
+      s0_delta.packets   = 40'(fst_count_i);
+      s0_delta.bytes     = fst_count_i ? 48'(fst_bytes_i) : 48'd0;
+    end
+  end
+
+  // -- stage 1: find the line or take one --
+  logic [Ways*(TagBits+1)-1:0] s1_tags_q, s1_tags_new;
+  logic [Ways-1:0]             hit, busy, full;
+  logic [1:0]                  way, victim;
+  logic                        found, free, s1_fresh, s1_enqueue, s1_set_tag;
+  logic [LineBits-1:0]         s1_line;
+  logic                        r0_go;
+  logic [LineBits-1:0]         r0_line;
+  logic [RefBits-1:0]          r0_ref;
+
+  assign busy = busy_u[s1_set_q] ^ busy_b[s1_set_q];
+  assign full = full_u[s1_set_q] ^ full_r[s1_set_q];
+  always_comb begin
+    hit    = '0;
+    way    = '0;
+    victim = '0;
+    for (int w = 0; w < Ways; w++) begin
+      hit[w] = s1_tags_q[w*(TagBits+1)+:TagBits+1] == {1'b1, s1_flow_q[FlowIdBits-1:SetBits]};
+    end
+    for (int w = 0; w < Ways; w++) begin
+      if (hit[w]) way = 2'(w);
+    end
+    for (int w = Ways - 1; w >= 0; w--) begin
+      if (!busy[2'(w)]) victim = 2'(w);
+    end
+    found = hit != '0;
+    free  = busy != '1;
+    if (!found) way = victim;
+    s1_tags_new = s1_tags_q;
+    s1_tags_new[way*(TagBits+1)+:TagBits+1] = {1'b1, s1_flow_q[FlowIdBits-1:SetBits]};
+  end
+  assign s1_go      = s1_valid_q && (found || free);
+  assign s1_line    = {s1_set_q, way};
+  // The return stage consumes before this stage adds.
+  assign s1_fresh   = !full[way] || (r0_go && r0_line == s1_line);
+  assign s1_enqueue = s1_go && !busy[way];
+  assign s1_set_tag = s1_go && !found;
+
+  // -- stage 2: add --
+  logic                s2_valid_q, s2_fresh_q, s2_forward_q;
+  logic [LineBits-1:0] s2_line_q;
+  delta_t              s2_delta_q, s2_read_q, s2_last_q, s2_old, s2_new;
+
+  assign s2_old = s2_forward_q ? s2_last_q : s2_read_q;
+  always_comb begin
+    s2_new = s2_delta_q;
+    if (!s2_fresh_q && !s2_delta_q.clear) begin
+      s2_new.clear     = s2_old.clear;
+      s2_new.want      = s2_old.want || s2_delta_q.want;
+      s2_new.tag       = s2_old.tag | s2_delta_q.tag;
+      s2_new.last_seen = s2_delta_q.last_seen != '0 ? s2_delta_q.last_seen : s2_old.last_seen;
+      s2_new.packets   = s2_old.packets + s2_delta_q.packets;
+      s2_new.bytes     = s2_old.bytes + s2_delta_q.bytes;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (s0_take) begin
+      s1_flow_q  <= s0_flow;
+      s1_set_q   <= s0_set;
+      s1_delta_q <= s0_delta;
+      s1_tags_q  <= s1_set_tag && s1_set_q == s0_set ? s1_tags_new : tags[s0_set];
+    end
+    if (s0_go) s1_valid_q <= s0_take;
+    s2_valid_q <= s1_go;
+    if (s1_go) begin
+      s2_line_q    <= s1_line;
+      s2_fresh_q   <= s1_fresh;
+      s2_delta_q   <= s1_delta_q;
+      s2_read_q    <= deltas[s1_line];
+      s2_forward_q <= s2_valid_q && s2_line_q == s1_line;
+      s2_last_q    <= s2_new;
+    end
+    if (s2_valid_q) deltas[s2_line_q] <= s2_new;
+    if (init_q) begin
+      tags[init_at_q]   <= '0;
+      busy_u[init_at_q] <= '0;
+      full_u[init_at_q] <= '0;
+    end else begin
+      if (s1_set_tag) tags[s1_set_q] <= s1_tags_new;
+      if (s1_enqueue) busy_u[s1_set_q] <= busy_u[s1_set_q] ^ (Ways'(1) << way);
+      if (s1_go && s1_fresh) begin
+        // A line consumed in this very clock stays full: full_r turns, so full_u turns with it.
+        full_u[s1_set_q] <= full_u[s1_set_q] ^ (Ways'(1) << way);
+      end
+    end
+    if (!rst_ni) begin
+      s1_valid_q <= 1'b0;
+      s2_valid_q <= 1'b0;
+    end
+  end
+
+  // -- flushes to begin: new ones, and ones again after their write --
+  // Each entry is {tag, line}.
+  logic [RefBits-1:0]  new_mem   [Lines];
+  logic [RefBits-1:0]  again_mem [Lines];
+  logic [LineBits:0]   new_in_q, new_out_q, again_in_q, again_out_q;
+  logic [LineBits:0]   busy_count_q;  // lines under way
+  logic                ar_load, ar_from_again, ar_full;
+  logic [RefBits-1:0]  ar_ref;
+  logic [5:0]          ar_id;
+  logic                b_go, b_again;
+  logic [RefBits-1:0]  b_ref;
+  logic [LineBits-1:0] b_line;
+
+  assign ar_from_again = again_in_q != again_out_q;
+  assign ar_load       = (!m_cnt_arvalid_o || m_cnt_arready_i) && !ar_full && (ar_from_again || new_in_q != new_out_q);
+  assign ar_ref        = ar_from_again ? again_mem[again_out_q[LineBits-1:0]] : new_mem[new_out_q[LineBits-1:0]];
+
+  function automatic logic [31:0] address_of(input logic [RefBits-1:0] what);
+    logic [SetBits-1:0] set;
+    logic [TagBits-1:0] tag;
+    set        = what[LineBits-1:2];
+    tag        = what[RefBits-1:LineBits];
+    address_of = 32'({tag, set ^ SetBits'(tag)}) << 4;
+  endfunction
+
+  slu_id_track #(
+    .Width(RefBits)
+  ) u_reads (
+    .clk_i, .rst_ni,
+    .push_i     (ar_load),
+    .push_data_i(ar_ref),
+    .id_o       (ar_id),
+    .full_o     (ar_full),
+    .pop_i      (r0_go),
+    .pop_id_i   (m_cnt_rid_i),
+    .pop_data_o (r0_ref)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (s1_enqueue) begin
+      new_mem[new_in_q[LineBits-1:0]] <= {s1_flow_q[FlowIdBits-1:SetBits], s1_line};
+      new_in_q                        <= new_in_q + (LineBits+1)'(1);
+    end
+    if (b_go && b_again) begin
+      again_mem[again_in_q[LineBits-1:0]] <= b_ref;
+      again_in_q                          <= again_in_q + (LineBits+1)'(1);
+    end
+    if (ar_load) begin
+      m_cnt_araddr_o <= address_of(ar_ref);
+      m_cnt_arid_o   <= ar_id;
+      if (ar_from_again) again_out_q <= again_out_q + (LineBits+1)'(1);
+      else new_out_q <= new_out_q + (LineBits+1)'(1);
+    end
+    if (ar_load) m_cnt_arvalid_o <= 1'b1;
+    else if (m_cnt_arready_i) m_cnt_arvalid_o <= 1'b0;
+    if (s1_enqueue || b_go) begin
+      busy_count_q <= busy_count_q + (LineBits+1)'(s1_enqueue) - (LineBits+1)'(b_go && !b_again);
+    end
+    if (!rst_ni) begin
+      m_cnt_arvalid_o <= 1'b0;
+      new_in_q        <= '0;
+      new_out_q       <= '0;
+      again_in_q      <= '0;
+      again_out_q     <= '0;
+      busy_count_q    <= '0;
+    end
+  end
+
+  // -- return: read data and the line's delta, sum in the next clock --
+  logic                r1_valid_q, r1_go, r1_forward_q;
+  logic [RefBits-1:0]  r1_ref_q;
+  slu_regs_pkg::flow_stats_t r1_data_q, r1_sum;
+  logic                r1_err_q;
+  delta_t              r1_read_q, r1_last_q, r1_delta;
+  logic                w_free, aw_full;
+  logic [5:0]          aw_id;
+
+  assign r1_go          = r1_valid_q && w_free && !aw_full;
+  assign m_cnt_rready_o = !r1_valid_q || r1_go;
+  assign r0_line        = r0_ref[LineBits-1:0];
+  assign r0_go          = m_cnt_rvalid_i && m_cnt_rready_o;
+  assign r1_delta       = r1_forward_q ? r1_last_q : r1_read_q;
+
+  always_comb begin
+    r1_sum           = '0;
+    r1_sum.last_seen = r1_delta.last_seen;
+    r1_sum.packets   = r1_delta.packets;
+    r1_sum.bytes     = r1_delta.bytes;
+    if (!r1_delta.clear) begin
+      if (r1_delta.last_seen == '0) r1_sum.last_seen = r1_data_q.last_seen;
+      r1_sum.packets = r1_data_q.packets + r1_delta.packets;
+      r1_sum.bytes   = r1_data_q.bytes + r1_delta.bytes;
+    end
+  end
+
+  slu_id_track #(
+    .Width(RefBits)
+  ) u_writes (
+    .clk_i, .rst_ni,
+    .push_i     (r1_go),
+    .push_data_i(r1_ref_q),
+    .id_o       (aw_id),
+    .full_o     (aw_full),
+    .pop_i      (b_go),
+    .pop_id_i   (m_cnt_bid_i),
+    .pop_data_o (b_ref)
+  );
+
+  assign w_free = (!m_cnt_awvalid_o || m_cnt_awready_i) && (!m_cnt_wvalid_o || m_cnt_wready_i);
+
+  always_ff @(posedge clk_i) begin
+    if (r0_go) begin
+      r1_ref_q     <= r0_ref;
+      r1_data_q    <= m_cnt_rdata_i;
+      r1_err_q     <= m_cnt_rresp_i[1];
+      r1_read_q    <= deltas[r0_line];
+      r1_forward_q <= s2_valid_q && s2_line_q == r0_line;
+      r1_last_q    <= s2_new;
+    end
+    if (r0_go) r1_valid_q <= 1'b1;
+    else if (r1_go) r1_valid_q <= 1'b0;
+    if (init_q) full_r[init_at_q] <= '0;
+    else if (r0_go) full_r[r0_line[LineBits-1:2]] <= full_r[r0_line[LineBits-1:2]] ^ (Ways'(1) << r0_line[1:0]);
+
+    res_valid_o <= r1_go && r1_delta.want;
+    if (r1_go) begin
+      res_tag_o      <= r1_delta.tag;
+      res_err_o      <= r1_err_q && !r1_delta.clear;
+      res_data_o     <= r1_sum;
+      m_cnt_awaddr_o <= address_of(r1_ref_q);
+      m_cnt_awid_o   <= aw_id;
+      m_cnt_wdata_o  <= r1_sum;
+      // What could not be read must not be written: the delta is lost, the error counted.
+      m_cnt_wstrb_o  <= r1_err_q && !r1_delta.clear ? 16'h0000 : 16'hFFFF;
+    end
+    if (r1_go) begin
+      m_cnt_awvalid_o <= 1'b1;
+      m_cnt_wvalid_o  <= 1'b1;
+    end else begin
+      if (m_cnt_awready_i) m_cnt_awvalid_o <= 1'b0;
+      if (m_cnt_wready_i) m_cnt_wvalid_o <= 1'b0;
+    end
+    error_o <= (r1_go && r1_err_q && !r1_delta.clear) || (b_go && m_cnt_bresp_i[1]);
+    if (!rst_ni) begin
+      r1_valid_q      <= 1'b0;
+      res_valid_o     <= 1'b0;
+      m_cnt_awvalid_o <= 1'b0;
+      m_cnt_wvalid_o  <= 1'b0;
+      error_o         <= 1'b0;
+    end
+  end
+
+  // -- write response: the line rests, or is flushed again for what came meanwhile --
+  logic [SetBits-1:0] b_set;
+  assign m_cnt_bready_o = 1'b1;
+  assign b_go           = m_cnt_bvalid_i;
+  assign b_line         = b_ref[LineBits-1:0];
+  assign b_set          = b_line[LineBits-1:2];
+  assign b_again        = full_u[b_set][b_line[1:0]] != full_r[b_set][b_line[1:0]] || (s1_go && s1_line == b_line);
+
+  always_ff @(posedge clk_i) begin
+    if (init_q) busy_b[init_at_q] <= '0;
+    else if (b_go && !b_again) busy_b[b_set] <= busy_b[b_set] ^ (Ways'(1) << b_line[1:0]);
+  end
+
+  assign idle_o = !s1_valid_q && !s2_valid_q && busy_count_q == '0 && !init_q && !res_valid_o && !error_o;
+endmodule
