@@ -1,0 +1,69 @@
+/*
+ * Everything of a running agent, in the order in which it comes up. Made,
+ * changed and taken down by the control thread (the main lcore).
+ */
+#ifndef SLU_HOST_AGENT_H
+#define SLU_HOST_AGENT_H
+
+#include "host/config/config.h"
+#include "host/control/api.h"
+#include "host/loop.h"
+#include "host/offload/engine.h"
+#include "host/offload/flow_map.h"
+#include "host/ports/exception.h"
+#include "host/ports/kernel.h"
+#include "host/ports/port.h"
+#include "host/retire.h"
+
+struct event;
+struct event_base;
+struct slu_presence;
+
+struct slu_agent {
+	struct slu_config *config; /* the agent's own copy: what is static in it rules until the end */
+	struct event_base *base;
+	struct slu_wake wake;
+	_Atomic uint32_t slow;  /* the housekeeping timer runs rarely; workers kick when packets come */
+	struct slu_port *ports; /* [config->port_count] */
+	struct rte_mempool *pool;
+	struct slu_dataplane *dp;
+	struct slu_retirement retirement;
+	struct slu_kernel *kernel;
+	struct slu_control *control;
+	struct slu_engine *engine;
+	struct slu_loop *loops; /* [config->workers] */
+	struct slu_exception_worker *exception_workers;
+	struct slu_exception *exception;
+	struct slu_api *api;
+	struct event *wake_event, *housekeeping, *terminate[2], *reload;
+	const struct slu_generation *generation;
+	/* Live indexes by stable id, of the generation in force. */
+	struct slu_flow_map listener_live, backend_live;
+	struct slu_presence *presence;
+	uint64_t packets_seen, busy_until_us, engine_at_us; /* of the housekeeping timer */
+	const char *path;                                   /* of the configuration */
+	bool workers_run;
+};
+
+/*
+ * Brings everything up from a valid configuration, which it takes, also on
+ * failure. Returns 0 or -errno after logging why; either way slu_agent_stop()
+ * follows.
+ */
+int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const char *path, const char *pmd);
+
+/* Serves events until SIGTERM or SIGINT. */
+void slu_agent_run(struct slu_agent *agent);
+
+/*
+ * Stops the workers and closes the sessions file as clean. Rules stay in the
+ * cards and addresses on the TAPs: the next start takes both over.
+ */
+void slu_agent_stop(struct slu_agent *agent);
+
+/* What the API shows (providers.c). */
+void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *providers);
+void slu_providers_set_generation(struct slu_agent *agent, const struct slu_generation *generation);
+void slu_providers_free(struct slu_agent *agent);
+
+#endif

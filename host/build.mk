@@ -1,0 +1,12 @@
+# The agent.
+AGENT_SOURCES := $(wildcard host/*.c host/ports/*.c host/offload/*.c)
+AGENT_OBJS := $(patsubst %.c,$(B)/%.o,$(AGENT_SOURCES))
+AGENT_LIBS = $(DPDK_LIBS) $(CONTROL_LIBS) -lmnl -ldl -lpthread
+
+$(AGENT_OBJS): CFLAGS += $(DPDK_CFLAGS) -DALLOW_EXPERIMENTAL_API
+
+$(B)/bin/sluiced: $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/libslu_dataplane.a $(B)/lib/libslu.a
+	@mkdir -p $(@D)
+	$(CC) -o $@ $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/libslu_dataplane.a $(B)/lib/libslu.a $(LDFLAGS) $(AGENT_LIBS)
+
+PROGRAMS += $(B)/bin/sluiced

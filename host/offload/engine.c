@@ -1,0 +1,669 @@
+#define _GNU_SOURCE
+#include "host/offload/engine.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_errno.h>
+
+#include "host/control/ip.h"
+#include "host/log.h"
+#include "host/offload/flow_map.h"
+
+#define TURN_REQUESTS 256
+#define QUERY_CYCLE_MS 1000
+#define QUERIES_MAX 512
+#define SWEEP_FLOWS 1024
+#define FRESHEN_MS 1000
+#define FRESHEN_HOPS 256
+#define NONE UINT32_MAX
+
+/* A neighbour that rules send to. Rules share its indirect MAC action where the port has such. */
+struct hop {
+	uint32_t next; /* of the same hash; or of the free list */
+	uint32_t references;
+	uint64_t hash;
+	uint16_t flow_port;
+	uint16_t port; /* agent's index, of the neighbour */
+	struct slu_ip address;
+	uint8_t mac[6];
+	struct rte_flow_action_handle *handle;
+};
+
+struct flow {
+	slu_session_ref session; /* 0: free */
+	struct slu_flow_handle handle;
+	struct slu_flow_counts counts;
+	uint64_t last_seen_us;
+	uint32_t hop; /* or next of the free list */
+	uint16_t flow_port;
+	uint8_t dir;
+};
+
+struct slu_engine {
+	struct slu_engine_settings settings;
+	struct slu_flow_port *flow_ports; /* [port_count] */
+	struct flow *flows;
+	uint32_t flow_room, flow_end, flow_free;
+	struct slu_flow_map flow_of[2]; /* by direction: session -> flow */
+	struct hop *hops;
+	uint32_t hop_room, hop_end, hop_free;
+	struct slu_flow_map hop_of; /* hash -> first hop */
+	uint32_t query_next, sweep_next, freshen_next;
+	uint64_t freshen_at_us;
+	bool sweeping;
+	bool quiet_refusals; /* the log has been told once */
+	struct slu_engine_counters counters;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint16_t find_port(const struct slu_engine *engine, uint16_t ethdev)
+{
+	for (uint32_t i = 0; i < engine->settings.port_count; i++) {
+		if (engine->settings.ports[i].id == ethdev)
+			return (uint16_t)i;
+	}
+	return UINT16_MAX;
+}
+
+static bool port_works(const struct slu_engine *engine, uint16_t port)
+{
+	return port != UINT16_MAX && engine->flow_ports[port].usable &&
+	       !atomic_load_explicit(&engine->settings.ports[port].gone, memory_order_acquire);
+}
+
+/* ------------------------------------------------------------ next hops */
+
+static uint64_t hash_hop(uint16_t flow_port, uint16_t port, const struct slu_ip *address)
+{
+	uint64_t hash = 0xcbf29ce484222325u ^ ((uint64_t)flow_port << 32 | (uint64_t)port << 8 | address->family);
+
+	for (uint32_t i = 0; i < sizeof(address->bytes); i++)
+		hash = (hash ^ address->bytes[i]) * 0x100000001b3u;
+	return hash ? hash : 1;
+}
+
+static uint32_t find_hop(
+	const struct slu_engine *engine, uint64_t hash, uint16_t flow_port, uint16_t port, const struct slu_ip *address)
+{
+	uint32_t at = slu_flow_map_get(&engine->hop_of, hash);
+
+	for (; at != NONE; at = engine->hops[at].next) {
+		const struct hop *hop = &engine->hops[at];
+
+		if (hop->flow_port == flow_port && hop->port == port && slu_ip_compare(&hop->address, address) == 0)
+			return at;
+	}
+	return NONE;
+}
+
+/* An unused element of a growing array with a free list; NONE when memory is out. */
+static uint32_t take_hop(struct slu_engine *engine)
+{
+	uint32_t at = engine->hop_free;
+
+	if (at != NONE) {
+		engine->hop_free = engine->hops[at].next;
+		return at;
+	}
+	if (engine->hop_end == engine->hop_room) {
+		uint32_t room = engine->hop_room ? engine->hop_room * 2 : 256;
+		struct hop *hops = realloc(engine->hops, room * sizeof(*hops));
+
+		if (!hops)
+			return NONE;
+		engine->hops = hops;
+		engine->hop_room = room;
+	}
+	return engine->hop_end++;
+}
+
+static uint32_t add_hop(struct slu_engine *engine, uint64_t hash, uint16_t flow_port, uint16_t port,
+	const struct slu_ip *address, const uint8_t mac[6])
+{
+	uint32_t at = take_hop(engine);
+	struct hop *hop;
+
+	if (at == NONE)
+		return NONE;
+	hop = &engine->hops[at];
+	*hop = (struct hop){.next = slu_flow_map_get(&engine->hop_of, hash),
+		.hash = hash,
+		.flow_port = flow_port,
+		.port = port,
+		.address = *address};
+	memcpy(hop->mac, mac, sizeof(hop->mac));
+	if (slu_flow_map_put(&engine->hop_of, hash, at) != 0) {
+		hop->next = engine->hop_free;
+		engine->hop_free = at;
+		return NONE;
+	}
+	hop->handle = slu_flow_port_mac_create(&engine->flow_ports[flow_port], mac);
+	engine->counters.hops++;
+	return at;
+}
+
+static void unlink_hop(struct slu_engine *engine, uint32_t at)
+{
+	struct hop *hop = &engine->hops[at];
+	uint32_t first = slu_flow_map_get(&engine->hop_of, hop->hash);
+
+	if (first == at) {
+		if (hop->next == NONE)
+			slu_flow_map_remove(&engine->hop_of, hop->hash);
+		else
+			slu_flow_map_put(&engine->hop_of, hop->hash, hop->next);
+		return;
+	}
+	while (engine->hops[first].next != at)
+		first = engine->hops[first].next;
+	engine->hops[first].next = hop->next;
+}
+
+static void drop_hop(struct slu_engine *engine, uint32_t at)
+{
+	struct hop *hop = &engine->hops[at];
+
+	if (--hop->references > 0)
+		return;
+	slu_flow_port_mac_destroy(&engine->flow_ports[hop->flow_port], hop->handle);
+	unlink_hop(engine, at);
+	hop->handle = NULL;
+	hop->next = engine->hop_free;
+	engine->hop_free = at;
+	engine->counters.hops--;
+}
+
+/* The hop for a destination, referenced once more; *wire is how frames leave. */
+static int get_hop(struct slu_engine *engine, uint16_t flow_port, const struct slu_ip *destination,
+	struct slu_nexthop *wire, uint32_t *result)
+{
+	struct slu_ip neighbour;
+	uint64_t hash;
+	uint16_t port;
+
+	if (slu_kernel_next_hop(engine->settings.kernel, destination, &port, &neighbour) != 0 ||
+		slu_kernel_neighbour(engine->settings.kernel, port, &neighbour, wire) != 0)
+		return -EAGAIN;
+	hash = hash_hop(flow_port, port, &neighbour);
+	*result = find_hop(engine, hash, flow_port, port, &neighbour);
+	if (*result == NONE)
+		*result = add_hop(engine, hash, flow_port, port, &neighbour, wire->dst_mac);
+	if (*result == NONE)
+		return -ENOMEM;
+	engine->hops[*result].references++;
+	return 0;
+}
+
+/* ---------------------------------------------------------------- flows */
+
+static uint32_t take_flow(struct slu_engine *engine)
+{
+	uint32_t at = engine->flow_free;
+
+	if (at != NONE) {
+		engine->flow_free = engine->flows[at].hop;
+		return at;
+	}
+	if (engine->flow_end == engine->flow_room) {
+		uint32_t room = engine->flow_room ? engine->flow_room * 2 : 1024;
+		struct flow *flows = realloc(engine->flows, room * sizeof(*flows));
+
+		if (!flows)
+			return NONE;
+		engine->flows = flows;
+		engine->flow_room = room;
+	}
+	return engine->flow_end++;
+}
+
+static void free_flow(struct slu_engine *engine, uint32_t at)
+{
+	engine->flows[at].session = 0;
+	engine->flows[at].hop = engine->flow_free;
+	engine->flow_free = at;
+}
+
+static void count_refusal(struct slu_engine *engine, int error, const struct rte_flow_error *reason)
+{
+	if (error == -ENOSPC)
+		engine->counters.refused_full++;
+	else if (error == -EEXIST)
+		engine->counters.refused_clash++;
+	else if (error == -ENOMEM)
+		engine->counters.refused_memory++;
+	else
+		engine->counters.refused_rule++;
+	if (engine->quiet_refusals)
+		return;
+	engine->quiet_refusals = true;
+	slu_warning("the card refuses a rule: %s (%s); the flow stays in software, later refusals are only counted",
+		reason->message ? reason->message : "no reason given", strerror(-error));
+}
+
+static struct slu_ip destination_of(const struct slu_offload_request *request)
+{
+	struct slu_ip ip = {.family = request->family};
+
+	memcpy(ip.bytes, request->new_dst, request->family == 4 ? 4 : 16);
+	return ip;
+}
+
+/* Makes the rule. On success *result is its flow, not yet in the map. */
+static int create_rule(struct slu_engine *engine, uint16_t flow_port, struct slu_offload_request *request, uint32_t hop,
+	uint32_t *result)
+{
+	struct slu_flow_port *port = &engine->flow_ports[flow_port];
+	struct rte_flow_error reason = {0};
+	struct slu_flow_rule rule;
+	struct flow *flow;
+	int error = slu_flow_rule_build(&rule, &port->dialect, request);
+
+	*result = take_flow(engine);
+	if (*result == NONE)
+		return -ENOMEM;
+	flow = &engine->flows[*result];
+	*flow = (struct flow){.session = request->session, .flow_port = flow_port, .dir = request->dir, .hop = hop};
+	if (!error)
+		error = slu_flow_port_create(port, &rule, engine->hops[hop].handle, &flow->handle, &reason);
+	if (error) {
+		free_flow(engine, *result);
+		count_refusal(engine, error, &reason);
+	}
+	return error;
+}
+
+/* Destroys the rule and forgets the flow; *counts are its final counters. */
+static void end_flow(struct slu_engine *engine, uint32_t at, struct slu_flow_counts *counts)
+{
+	struct flow *flow = &engine->flows[at];
+	uint32_t hop = flow->hop;
+
+	*counts = flow->counts;
+	if (slu_flow_port_destroy(&engine->flow_ports[flow->flow_port], &flow->handle, counts) != 0)
+		engine->counters.destroy_errors++;
+	if (slu_flow_map_get(&engine->flow_of[flow->dir], flow->session) == at)
+		slu_flow_map_remove(&engine->flow_of[flow->dir], flow->session);
+	free_flow(engine, at);
+	drop_hop(engine, hop);
+	engine->counters.flows--;
+	engine->counters.removed++;
+}
+
+static void take_back(struct slu_engine *engine, uint32_t at)
+{
+	slu_session_ref session = engine->flows[at].session;
+	enum slu_dir dir = (enum slu_dir)engine->flows[at].dir;
+	struct slu_flow_counts counts;
+
+	end_flow(engine, at, &counts);
+	slu_offload_removed(engine->settings.dp, session, dir, counts.packets, counts.bytes);
+}
+
+/*
+ * The port whose rte_flow takes the rule. After a restart the way back may not
+ * be resolved yet, so that the ingress port is unknown; any port of the switch
+ * takes a transfer rule.
+ */
+static uint16_t choose_port(const struct slu_engine *engine, const struct slu_offload_request *request)
+{
+	uint16_t port = find_port(engine, request->in_port);
+
+	for (uint16_t p = 0; port == UINT16_MAX && p < engine->settings.port_count; p++) {
+		if (port_works(engine, p) && engine->flow_ports[p].dialect.transfer)
+			port = p;
+	}
+	return port;
+}
+
+static int install(struct slu_engine *engine, struct slu_offload_request *request)
+{
+	uint16_t flow_port = choose_port(engine, request);
+	struct slu_ip destination = destination_of(request);
+	struct slu_flow_counts counts;
+	uint32_t hop, flow;
+	int error;
+
+	if (!port_works(engine, flow_port)) {
+		engine->counters.refused_port++;
+		return -ENODEV;
+	}
+	error = get_hop(engine, flow_port, &destination, &request->hop, &hop);
+	if (error) {
+		engine->counters.refused_neighbour += error == -EAGAIN;
+		engine->counters.refused_memory += error == -ENOMEM;
+		return error;
+	}
+	error = create_rule(engine, flow_port, request, hop, &flow);
+	if (error) {
+		drop_hop(engine, hop);
+		return error;
+	}
+	engine->counters.flows++;
+	engine->counters.installed++;
+	error = slu_flow_map_put(&engine->flow_of[request->dir], request->session, flow);
+	if (error) {
+		engine->counters.refused_memory++;
+		end_flow(engine, flow, &counts);
+		return error;
+	}
+	return 0;
+}
+
+static void serve_install(struct slu_engine *engine, struct slu_offload_request *request)
+{
+	uint32_t old = slu_flow_map_get(&engine->flow_of[request->dir], request->session);
+	bool ok;
+
+	if (old != SLU_FLOW_MAP_NONE)
+		take_back(engine, old);
+	ok = install(engine, request) == 0;
+	if (!slu_offload_done(engine->settings.dp, request->session, (enum slu_dir)request->dir, ok) && ok) {
+		struct slu_flow_counts counts;
+
+		engine->counters.session_gone++;
+		end_flow(engine, slu_flow_map_get(&engine->flow_of[request->dir], request->session), &counts);
+	}
+}
+
+static void serve_remove(struct slu_engine *engine, const struct slu_offload_request *request)
+{
+	uint32_t flow = slu_flow_map_get(&engine->flow_of[request->dir], request->session);
+
+	if (flow != SLU_FLOW_MAP_NONE)
+		take_back(engine, flow);
+}
+
+bool slu_engine_turn(struct slu_engine *engine)
+{
+	struct slu_offload_request request;
+
+	for (uint32_t served = 0; served < TURN_REQUESTS; served++) {
+		if (!slu_offload_next(engine->settings.dp, &request))
+			return false;
+		if (request.dir > SLU_DIR_REPLY)
+			continue;
+		if (request.op == SLU_OFFLOAD_INSTALL)
+			serve_install(engine, &request);
+		else
+			serve_remove(engine, &request);
+	}
+	return true;
+}
+
+/* -------------------------------------------------------------- counters */
+
+static void query_flow(struct slu_engine *engine, struct flow *flow, uint64_t now)
+{
+	struct slu_flow_counts counts;
+
+	engine->counters.queries++;
+	if (slu_flow_port_query(&engine->flow_ports[flow->flow_port], &flow->handle, &counts) != 0) {
+		engine->counters.query_errors++;
+		return;
+	}
+	if (counts.packets != flow->counts.packets)
+		flow->last_seen_us = now;
+	else if (flow->last_seen_us != 0 && counts.bytes == flow->counts.bytes)
+		return;
+	flow->counts = counts;
+	slu_offload_counters(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, counts.packets, counts.bytes,
+		flow->last_seen_us);
+}
+
+static void query_some(struct slu_engine *engine, uint64_t now)
+{
+	uint32_t budget = engine->counters.flows / (QUERY_CYCLE_MS / SLU_ENGINE_POLL_MS) + 1;
+	uint32_t looked = 0;
+
+	if (budget > QUERIES_MAX)
+		budget = QUERIES_MAX;
+	for (; budget > 0 && looked < engine->flow_end && looked < SWEEP_FLOWS; looked++) {
+		struct flow *flow;
+
+		if (engine->query_next >= engine->flow_end)
+			engine->query_next = 0;
+		flow = &engine->flows[engine->query_next++];
+		if (flow->session == 0)
+			continue;
+		query_flow(engine, flow, now);
+		budget--;
+	}
+}
+
+/* -------------------------------------------------- changes of next hops */
+
+/* True when the flow's packets should go somewhere else than its hop says. */
+static bool misrouted(struct slu_engine *engine, const struct flow *flow)
+{
+	const struct hop *hop = &engine->hops[flow->hop];
+	struct slu_session_snapshot snapshot;
+	struct slu_ip neighbour;
+	struct slu_nexthop wire;
+	uint16_t port;
+
+	if (!slu_dataplane_session(engine->settings.dp, flow->session, &snapshot))
+		return false; /* ended: its removal is on the way */
+	if (slu_kernel_next_hop(engine->settings.kernel,
+		    flow->dir == SLU_DIR_REQUEST ? &snapshot.backend : &snapshot.client, &port, &neighbour) != 0)
+		return true;
+	if (port != hop->port || slu_ip_compare(&neighbour, &hop->address) != 0)
+		return true;
+	/* Without a shared MAC action, a new MAC takes a new rule. */
+	return !hop->handle && slu_kernel_neighbour(engine->settings.kernel, port, &neighbour, &wire) == 0 &&
+	       memcmp(wire.dst_mac, hop->mac, sizeof(hop->mac)) != 0;
+}
+
+static void sweep_some(struct slu_engine *engine)
+{
+	for (uint32_t looked = 0; looked < SWEEP_FLOWS; looked++) {
+		uint32_t at = engine->sweep_next++;
+
+		if (at >= engine->flow_end) {
+			engine->sweeping = false;
+			return;
+		}
+		if (engine->flows[at].session != 0 && misrouted(engine, &engine->flows[at])) {
+			engine->counters.moved++;
+			take_back(engine, at);
+		}
+	}
+}
+
+static void rewrite_hop(struct slu_engine *engine, struct hop *hop)
+{
+	struct slu_nexthop wire;
+
+	if (slu_kernel_neighbour(engine->settings.kernel, hop->port, &hop->address, &wire) != 0 ||
+		memcmp(wire.dst_mac, hop->mac, sizeof(hop->mac)) == 0)
+		return;
+	if (!hop->handle)
+		return; /* the sweep takes its rules back */
+	if (slu_flow_port_mac_update(&engine->flow_ports[hop->flow_port], hop->handle, wire.dst_mac) == 0) {
+		memcpy(hop->mac, wire.dst_mac, sizeof(hop->mac));
+		engine->counters.rewritten++;
+	}
+}
+
+void slu_engine_hops_changed(struct slu_engine *engine)
+{
+	for (uint32_t i = 0; i < engine->hop_end; i++) {
+		if (engine->hops[i].references > 0)
+			rewrite_hop(engine, &engine->hops[i]);
+	}
+	engine->sweeping = true;
+	engine->sweep_next = 0;
+}
+
+/* The card talks to these neighbours without the kernel seeing it. */
+static void freshen_some(struct slu_engine *engine, uint64_t now)
+{
+	if (engine->freshen_next == 0 && now < engine->freshen_at_us)
+		return;
+	if (engine->freshen_next == 0)
+		engine->freshen_at_us = now + FRESHEN_MS * 1000;
+	for (uint32_t looked = 0; looked < FRESHEN_HOPS; looked++) {
+		const struct hop *hop = &engine->hops[engine->freshen_next];
+
+		if (engine->freshen_next >= engine->hop_end) {
+			engine->freshen_next = 0;
+			return;
+		}
+		if (hop->references > 0)
+			slu_kernel_freshen(engine->settings.kernel, hop->port, &hop->address);
+		engine->freshen_next++;
+	}
+}
+
+/* A dead card's rules are gone with their last counts; the sessions go on in software. */
+static void bury(struct slu_engine *engine)
+{
+	bool any = false;
+
+	for (uint32_t p = 0; p < engine->settings.port_count; p++) {
+		if (!engine->flow_ports[p].usable || port_works(engine, (uint16_t)p))
+			continue;
+		engine->flow_ports[p].usable = false;
+		for (uint32_t i = 0; i < engine->flow_end; i++) {
+			if (engine->flows[i].session != 0 && engine->flows[i].flow_port == p) {
+				engine->counters.lost++;
+				take_back(engine, i);
+			}
+		}
+	}
+	for (uint32_t p = 0; p < engine->settings.port_count; p++)
+		any |= engine->flow_ports[p].usable;
+	slu_offload_enable(engine->settings.dp, any);
+}
+
+void slu_engine_poll(struct slu_engine *engine)
+{
+	uint64_t now = now_us();
+
+	for (uint32_t p = 0; p < engine->settings.port_count; p++) {
+		if (engine->flow_ports[p].usable && !port_works(engine, (uint16_t)p))
+			bury(engine);
+	}
+	if (engine->sweeping)
+		sweep_some(engine);
+	query_some(engine, now);
+	if (engine->hop_end > 0)
+		freshen_some(engine, now);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void log_port(const struct slu_engine *engine, uint32_t index)
+{
+	const struct slu_flow_port *port = &engine->flow_ports[index];
+	const char *name = engine->settings.ports[index].config->name;
+
+	if (!port->usable) {
+		slu_info("port %s: no offload: %s", name, port->reason);
+		return;
+	}
+	slu_info("port %s: offload by %s %s rules, %s counters, %s next hops", name,
+		port->dialect.transfer ? "transfer" : "ingress",
+		port->dialect.spelling == SLU_FLOW_MODERN ? "modify_field" : "set_*",
+		port->indirect_count ? "exact" : "last-query", port->indirect_mac ? "shared" : "inline");
+}
+
+int slu_engine_create(const struct slu_engine_settings *settings, struct slu_engine **result)
+{
+	struct slu_engine *engine = calloc(1, sizeof(*engine));
+	bool any = false;
+
+	*result = NULL;
+	if (!engine)
+		return -ENOMEM;
+	engine->settings = *settings;
+	engine->flow_free = engine->hop_free = NONE;
+	engine->flow_ports = calloc(settings->port_count, sizeof(*engine->flow_ports));
+	if (!engine->flow_ports) {
+		free(engine);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < settings->port_count; i++) {
+		slu_flow_port_open(&engine->flow_ports[i], settings->ports[i].id);
+		log_port(engine, i);
+		any |= engine->flow_ports[i].usable;
+	}
+	slu_offload_enable(settings->dp, any);
+	*result = engine;
+	return 0;
+}
+
+void slu_engine_take_back_all(struct slu_engine *engine)
+{
+	for (uint32_t i = 0; i < engine->flow_end; i++) {
+		if (engine->flows[i].session != 0)
+			take_back(engine, i);
+	}
+}
+
+void slu_engine_destroy(struct slu_engine *engine)
+{
+	if (!engine)
+		return;
+	slu_flow_map_free(&engine->flow_of[SLU_DIR_REQUEST]);
+	slu_flow_map_free(&engine->flow_of[SLU_DIR_REPLY]);
+	slu_flow_map_free(&engine->hop_of);
+	free(engine->flows);
+	free(engine->hops);
+	free(engine->flow_ports);
+	free(engine);
+}
+
+/* Looked up by name, so that the agent runs without our driver. */
+static void end_adoption(struct slu_engine *engine)
+{
+	int (*adopt_end)(uint16_t port);
+	*(void **)&adopt_end = dlsym(RTLD_DEFAULT, "rte_pmd_sluice_adopt_end");
+
+	for (uint32_t i = 0; adopt_end && i < engine->settings.port_count; i++) {
+		int error;
+
+		if (!slu_port_is_sluice(&engine->settings.ports[i]))
+			continue;
+		error = adopt_end(engine->settings.ports[i].id);
+		if (error < 0)
+			slu_error("port %s: end of adoption: %s", engine->settings.ports[i].config->name,
+				strerror(-error));
+	}
+}
+
+uint32_t slu_engine_adopt(struct slu_engine *engine)
+{
+	struct slu_offload_request request;
+	uint64_t cursor = 0;
+
+	while (slu_offload_next_recovered(engine->settings.dp, &cursor, &request)) {
+		uint64_t before = engine->counters.installed;
+
+		serve_install(engine, &request);
+		engine->counters.adopted += engine->counters.installed - before;
+		engine->counters.installed = before;
+	}
+	end_adoption(engine);
+	return (uint32_t)engine->counters.adopted;
+}
+
+void slu_engine_read_counters(const struct slu_engine *engine, struct slu_engine_counters *counters)
+{
+	*counters = engine->counters;
+}
+
+const struct slu_flow_port *slu_engine_port(const struct slu_engine *engine, uint32_t port)
+{
+	return &engine->flow_ports[port];
+}
