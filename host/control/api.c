@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -78,7 +79,8 @@ static void refuse_document(struct evhttp_request *request, int status, const st
 		free(text);
 	}
 	json_object_set_new(body, "error",
-		json_sprintf("the document is refused whole: %zu errors", errors->count + errors->suppressed));
+		json_sprintf("the document is refused whole: %zu error%s", errors->count + errors->suppressed,
+			errors->count == 1 ? "" : "s"));
 	json_object_set_new(body, "errors", list);
 	json_object_set_new(body, "suppressed", json_integer((json_int_t)errors->suppressed));
 	slu_api_server_reply(request, status, body);

@@ -443,8 +443,9 @@ int slu_control_apply(struct slu_control *control, const void *text, size_t byte
 	}
 	result->generation = control->generation->number;
 	if (!dry_run) {
-		char *line = slu_memory_format("document applied as generation %llu: %zu changes",
-			(unsigned long long)result->generation, result->change_count);
+		char *line = slu_memory_format("document applied as generation %llu: %zu change%s",
+			(unsigned long long)result->generation, result->change_count,
+			result->change_count == 1 ? "" : "s");
 
 		copy_result(&control->last, result);
 		log_line(control, line);

@@ -137,7 +137,7 @@ static void compare_groups(struct slu_difference *difference, const char *scope,
 	struct named *old = NULL, *new = NULL;
 	uint32_t old_count = before != NULL ? before->backend_count : 0,
 		 new_count = after != NULL ? after->backend_count : 0;
-	const char *name = before != NULL ? before->name : after->name;
+	const char *name = (before != NULL ? before : after)->name;
 	char what[SLU_NAME_BYTES + 16];
 
 	(void)scope;

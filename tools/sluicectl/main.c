@@ -1,0 +1,379 @@
+/*
+ * sluicectl: shows and changes what the agent does, through its API.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "tools/sluicectl/http.h"
+#include "tools/sluicectl/show.h"
+
+#define DEFAULT_SOCKET "/run/sluice/api.sock"
+#define DOCUMENT_MAX (16u << 20) /* the agent's own limit is lower, and it says so */
+#define PAGE 1000ull             /* sessions asked for at once */
+
+enum exit_code { DONE = 0, REFUSED = 1, USAGE = 2, UNREACHABLE = 3 };
+
+struct options {
+	const char *socket;
+	bool json, dry_run;
+	const char *listener, *client, *backend;
+	unsigned long long limit; /* of sessions; 0: all */
+};
+
+static const char usage_text[] =
+	"usage: sluicectl [-s SOCKET] [--json] COMMAND\n"
+	"\n"
+	"  listeners              addresses and ports that are served, with their traffic\n"
+	"  groups                 groups of backends\n"
+	"  backends               backends with weight, health and traffic\n"
+	"  sessions [--listener NAME] [--client ADDRESS[/BITS]] [--backend [GROUP/]NAME] [--limit N]\n"
+	"                         sessions; for each direction who forwards it, with packets and bytes\n"
+	"  card                   the offloading card\n"
+	"  ports                  network ports\n"
+	"  stats                  every counter\n"
+	"  generation             the configuration in force\n"
+	"  config                 the whole document in force, as JSON\n"
+	"  apply FILE [--dry-run] put a document in force (\"-\" reads standard input)\n"
+	"  weight GROUP BACKEND N change one weight; 0 drains\n"
+	"\n"
+	"  -s, --socket SOCKET    of the agent (SLUICE_SOCKET, else " DEFAULT_SOCKET ")\n"
+	"  --json                 JSON for programs\n"
+	"\n"
+	"exit status: 0 done, 1 refused, 2 wrong usage, 3 the agent cannot be reached\n";
+
+static enum exit_code wrong_usage(const char *what, const char *which)
+{
+	fprintf(stderr, "sluicectl: %s%s%s\n%s", what, which[0] ? ": " : "", which, usage_text);
+	return USAGE;
+}
+
+/* Prints why the agent refused; `file` stands for the document's name. */
+static enum exit_code refused(const struct slu_http_answer *answer, const json_t *root, const char *file)
+{
+	const json_t *errors = json_object_get(root, "errors"), *error;
+	const char *text = json_string_value(json_object_get(root, "error"));
+	size_t i;
+
+	json_array_foreach(errors, i, error)
+	{
+		json_int_t line = json_integer_value(json_object_get(error, "line"));
+		const char *path = json_string_value(json_object_get(error, "path"));
+		const char *rule = json_string_value(json_object_get(error, "rule"));
+
+		fprintf(stderr, "%s:", file);
+		if (line > 0)
+			fprintf(stderr, "%" JSON_INTEGER_FORMAT ":%" JSON_INTEGER_FORMAT, line,
+				json_integer_value(json_object_get(error, "column")));
+		fprintf(stderr, "%s%s%s%s\n", path && path[0] ? " " : "", path ? path : "",
+			line > 0 || (path && path[0]) ? ": " : " ", rule ? rule : "?");
+	}
+	if (text != NULL)
+		fprintf(stderr, "sluicectl: %s\n", text);
+	else
+		fprintf(stderr, "sluicectl: the agent answered with status %d\n", answer->status);
+	return REFUSED;
+}
+
+/* One request. On DONE *root is the answer, owned by the caller. Tells what is wrong otherwise. */
+static enum exit_code call(const struct options *options, const char *method, const char *target, const void *body,
+	size_t bytes, const char *file, json_t **root)
+{
+	struct slu_http_answer answer;
+	int connected, ret = slu_http_call(options->socket, method, target, body, bytes, &answer, &connected);
+	enum exit_code code = DONE;
+	json_error_t error;
+
+	*root = NULL;
+	if (ret != 0) {
+		fprintf(stderr, "sluicectl: %s: %s\n", options->socket,
+			ret == -EPROTO ? "what answers does not speak HTTP, or stopped in the middle" : strerror(-ret));
+		return connected ? REFUSED : UNREACHABLE;
+	}
+	*root = json_loadb(answer.body, answer.bytes, 0, &error);
+	if (answer.status != 200) {
+		code = refused(&answer, *root, file);
+	} else if (*root == NULL) {
+		fprintf(stderr, "sluicectl: the answer is no JSON: %s\n", error.text);
+		code = REFUSED;
+	}
+	if (code != DONE) {
+		json_decref(*root);
+		*root = NULL;
+	}
+	free(answer.body);
+	return code;
+}
+
+static void print_json(const json_t *root)
+{
+	json_dumpf(root, stdout, JSON_INDENT(1));
+	putchar('\n');
+}
+
+/* Shows one resource. */
+static enum exit_code show(const struct options *options, const char *target, void (*print)(const json_t *answer))
+{
+	json_t *root;
+	enum exit_code code = call(options, "GET", target, NULL, 0, "", &root);
+
+	if (code != DONE)
+		return code;
+	if (options->json)
+		print_json(root);
+	else
+		print(root);
+	json_decref(root);
+	return DONE;
+}
+
+/* Appends "&key=value", percent-encoded. */
+static void add_parameter(char *target, size_t room, const char *key, const char *value)
+{
+	size_t at = strlen(target);
+
+	at += (size_t)snprintf(target + at, room - at, "&%s=", key);
+	for (; *value != '\0' && at + 4 < room; value++) {
+		bool plain =
+			strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *value) != NULL;
+
+		at += (size_t)snprintf(target + at, room - at, plain ? "%c" : "%%%02X", (unsigned char)*value);
+	}
+}
+
+static void sessions_target(
+	const struct options *options, const char *cursor, unsigned long long left, char target[1024])
+{
+	snprintf(target, 1024, "/v1/sessions?limit=%llu", options->limit != 0 && left < PAGE ? left : PAGE);
+	add_parameter(target, 1024, "cursor", cursor);
+	if (options->listener != NULL)
+		add_parameter(target, 1024, "listener", options->listener);
+	if (options->client != NULL)
+		add_parameter(target, 1024, "client", options->client);
+	if (options->backend != NULL)
+		add_parameter(target, 1024, "backend", options->backend);
+}
+
+/* Prints a page of sessions as members of a JSON list that is under way. */
+static void print_members(const json_t *list, bool *first)
+{
+	const json_t *session;
+	size_t i;
+
+	json_array_foreach(list, i, session)
+	{
+		printf("%s", *first ? "" : ",\n");
+		json_dumpf(session, stdout, JSON_COMPACT);
+		*first = false;
+	}
+}
+
+/* Page by page, so that ten million sessions never are in memory at once (as JSON; a table needs its widths). */
+static enum exit_code show_sessions(const struct options *options)
+{
+	unsigned long long left = options->limit;
+	json_t *all = json_array();
+	char cursor[32] = "0", target[1024];
+	enum exit_code code = DONE;
+	bool more = true, first = true;
+	bool opened = false;
+
+	while (more && code == DONE && (options->limit == 0 || left > 0)) {
+		const json_t *list;
+		const char *next;
+		json_t *root;
+
+		sessions_target(options, cursor, left, target);
+		code = call(options, "GET", target, NULL, 0, "", &root);
+		if (code != DONE)
+			break;
+		if (options->json && !opened)
+			printf("{\"sessions\":[");
+		opened = true;
+		list = json_object_get(root, "sessions");
+		left -= json_array_size(list) < left ? json_array_size(list) : left;
+		if (options->json)
+			print_members(list, &first);
+		else
+			json_array_extend(all, (json_t *)list);
+		next = json_string_value(json_object_get(root, "next_cursor"));
+		more = next != NULL;
+		if (more)
+			snprintf(cursor, sizeof(cursor), "%s", next);
+		json_decref(root);
+	}
+	if (code == DONE && options->json)
+		printf("]}\n");
+	else if (code == DONE)
+		slu_show_sessions(all);
+	json_decref(all);
+	return code;
+}
+
+static char *read_document(const char *path, size_t *bytes)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	char *text = malloc(DOCUMENT_MAX + 1);
+
+	*bytes = 0;
+	if (file == NULL || text == NULL) {
+		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(errno));
+		free(text);
+		return NULL;
+	}
+	*bytes = fread(text, 1, DOCUMENT_MAX, file);
+	if (ferror(file)) {
+		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(errno));
+		free(text);
+		text = NULL;
+	}
+	if (file != stdin)
+		fclose(file);
+	return text;
+}
+
+static enum exit_code change(const struct options *options, const char *method, const char *target, const void *body,
+	size_t bytes, const char *file)
+{
+	json_t *root;
+	enum exit_code code = call(options, method, target, body, bytes, file, &root);
+
+	if (code != DONE)
+		return code;
+	if (options->json)
+		print_json(root);
+	else
+		slu_show_changes(root);
+	json_decref(root);
+	return DONE;
+}
+
+static enum exit_code apply(const struct options *options, const char *path)
+{
+	enum exit_code code;
+	size_t bytes;
+	char *text = read_document(path, &bytes);
+
+	if (text == NULL)
+		return USAGE;
+	code = change(options, "POST", options->dry_run ? "/v1/config?dry_run=1" : "/v1/config", text, bytes,
+		strcmp(path, "-") == 0 ? "stdin" : path);
+	free(text);
+	return code;
+}
+
+static bool is_name(const char *text)
+{
+	return text[0] != '\0' &&
+	       text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")] == '\0';
+}
+
+static enum exit_code set_weight(const struct options *options, char *const *arguments)
+{
+	char target[512], body[64];
+
+	if (!is_name(arguments[0]) || !is_name(arguments[1]) || strlen(arguments[0]) > 200 ||
+		strlen(arguments[1]) > 200)
+		return wrong_usage("a name has letters, digits, '.', '_' and '-'", "");
+	if (arguments[2][0] == '\0' || strlen(arguments[2]) > 9 ||
+		strspn(arguments[2], "0123456789") != strlen(arguments[2]))
+		return wrong_usage("a weight is a number", arguments[2]);
+	snprintf(target, sizeof(target), "/v1/groups/%s/backends/%s/weight", arguments[0], arguments[1]);
+	snprintf(body, sizeof(body), "{\"weight\": %ld}", strtol(arguments[2], NULL, 10));
+	return change(options, "PUT", target, body, strlen(body), "document");
+}
+
+static enum exit_code run(const struct options *options, int count, char *const *arguments)
+{
+	static const struct {
+		const char *name, *target;
+		void (*print)(const json_t *answer);
+	} plain[] = {
+		{"listeners", "/v1/listeners", slu_show_listeners},
+		{"groups", "/v1/groups", slu_show_groups},
+		{"backends", "/v1/backends", slu_show_backends},
+		{"card", "/v1/card", slu_show_fields},
+		{"ports", "/v1/ports", slu_show_fields},
+		{"stats", "/v1/stats", slu_show_fields},
+		{"generation", "/v1/generation", slu_show_fields},
+		{"config", "/v1/config", print_json},
+	};
+
+	if (count == 0)
+		return wrong_usage("a command is missing", "");
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+		if (strcmp(arguments[0], plain[i].name) == 0)
+			return count == 1 ? show(options, plain[i].target, plain[i].print)
+					  : wrong_usage("too many arguments", arguments[1]);
+	if (strcmp(arguments[0], "sessions") == 0)
+		return count == 1 ? show_sessions(options) : wrong_usage("too many arguments", arguments[1]);
+	if (strcmp(arguments[0], "apply") == 0)
+		return count == 2 ? apply(options, arguments[1]) : wrong_usage("apply takes one file", "");
+	if (strcmp(arguments[0], "weight") == 0)
+		return count == 4 ? set_weight(options, arguments + 1)
+				  : wrong_usage("weight takes GROUP BACKEND N", "");
+	return wrong_usage("unknown command", arguments[0]);
+}
+
+static bool read_limit(const char *text, unsigned long long *limit)
+{
+	if (text[0] == '\0' || strlen(text) > 12 || strspn(text, "0123456789") != strlen(text))
+		return false;
+	*limit = strtoull(text, NULL, 10);
+	return *limit > 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option known[] = {{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'}, {"dry-run", no_argument, NULL, 'n'},
+		{"listener", required_argument, NULL, 'l'}, {"client", required_argument, NULL, 'c'},
+		{"backend", required_argument, NULL, 'b'}, {"limit", required_argument, NULL, 'm'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	const char *from_environment = getenv("SLUICE_SOCKET");
+	struct options options = {.socket = from_environment != NULL ? from_environment : DEFAULT_SOCKET};
+	enum exit_code code;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "s:jh", known, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			options.socket = optarg;
+			break;
+		case 'j':
+			options.json = true;
+			break;
+		case 'n':
+			options.dry_run = true;
+			break;
+		case 'l':
+			options.listener = optarg;
+			break;
+		case 'c':
+			options.client = optarg;
+			break;
+		case 'b':
+			options.backend = optarg;
+			break;
+		case 'm':
+			if (!read_limit(optarg, &options.limit))
+				return wrong_usage("--limit takes a positive number", optarg);
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			return DONE;
+		default:
+			fputs(usage_text, stderr);
+			return USAGE;
+		}
+	}
+	code = run(&options, argc - optind, argv + optind);
+	if (fflush(stdout) != 0 && code == DONE)
+		code = REFUSED;
+	return code;
+}

@@ -1,0 +1,220 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/sluicectl/show.h"
+#include "tools/sluicectl/table.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "-";
+}
+
+static void add_text(struct slu_table *table, const json_t *object, const char *key)
+{
+	slu_table_add(table, "%s", text_of(object, key));
+}
+
+static void add_number(struct slu_table *table, const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (json_is_integer(value))
+		slu_table_add(table, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else
+		slu_table_add(table, "-");
+}
+
+static void add_traffic(struct slu_table *table, const json_t *object)
+{
+	add_number(table, object, "sessions");
+	add_number(table, object, "sessions_total");
+	add_number(table, object, "request_packets");
+	add_number(table, object, "request_bytes");
+	add_number(table, object, "reply_packets");
+	add_number(table, object, "reply_bytes");
+}
+
+#define TRAFFIC ">SESSIONS", ">TOTAL", ">REQ-PKTS", ">REQ-BYTES", ">REPLY-PKTS", ">REPLY-BYTES"
+
+void slu_show_listeners(const json_t *answer)
+{
+	static const char *const headings[] = {
+		"NAME", "PROTO", "ADDRESS", "PORTS", "MODE", "GROUP", "OFFLOAD", TRAFFIC, NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *listener;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "listeners"), i, listener)
+	{
+		json_int_t first = json_integer_value(json_object_get(listener, "port_first"));
+		json_int_t last = json_integer_value(json_object_get(listener, "port_last"));
+		const json_t *offload = json_object_get(listener, "offload");
+
+		add_text(table, listener, "name");
+		add_text(table, listener, "protocol");
+		add_text(table, listener, "address");
+		if (first == last)
+			slu_table_add(table, "%" JSON_INTEGER_FORMAT, first);
+		else
+			slu_table_add(table, "%" JSON_INTEGER_FORMAT "-%" JSON_INTEGER_FORMAT, first, last);
+		add_text(table, listener, "mode");
+		add_text(table, listener, "group");
+		slu_table_add(table, "%s", json_is_true(json_object_get(offload, "enabled")) ? "yes" : "no");
+		add_traffic(table, listener);
+	}
+	slu_table_finish(table, stdout);
+}
+
+void slu_show_groups(const json_t *answer)
+{
+	static const char *const headings[] = {"NAME", "SCHEDULER", "CHECK", ">SERVING", ">BACKENDS", ">WEIGHT", NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *group;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "groups"), i, group)
+	{
+		add_text(table, group, "name");
+		add_text(table, group, "scheduler");
+		add_text(table, group, "check");
+		add_number(table, group, "serving");
+		add_number(table, group, "backends");
+		add_number(table, group, "weight_sum");
+	}
+	slu_table_finish(table, stdout);
+}
+
+void slu_show_backends(const json_t *answer)
+{
+	static const char *const headings[] = {
+		"GROUP", "NAME", "ADDRESS", ">PORT", ">WEIGHT", ">EFFECTIVE", "HEALTH", TRAFFIC, "LAST FAILURE", NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *backend;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "backends"), i, backend)
+	{
+		const char *reason = text_of(backend, "reason");
+
+		add_text(table, backend, "group");
+		add_text(table, backend, "name");
+		add_text(table, backend, "address");
+		add_number(table, backend, "port");
+		add_number(table, backend, "weight");
+		add_number(table, backend, "effective_weight");
+		add_text(table, backend, "health");
+		add_traffic(table, backend);
+		slu_table_add(table, "%s", reason[0] != '\0' ? reason : "-");
+	}
+	slu_table_finish(table, stdout);
+}
+
+static void add_endpoint(struct slu_table *table, const json_t *session, const char *key)
+{
+	const json_t *endpoint = json_object_get(session, key);
+	const char *address = text_of(endpoint, "address");
+
+	if (!json_is_object(endpoint))
+		slu_table_add(table, "-");
+	else
+		slu_table_add(table,
+			strchr(address, ':') != NULL ? "[%s]:%" JSON_INTEGER_FORMAT : "%s:%" JSON_INTEGER_FORMAT,
+			address, json_integer_value(json_object_get(endpoint, "port")));
+}
+
+static void add_direction(struct slu_table *table, const json_t *session, const char *key)
+{
+	const json_t *direction = json_object_get(session, key);
+
+	add_text(table, direction, "owner");
+	add_number(table, direction, "packets");
+	add_number(table, direction, "bytes");
+}
+
+void slu_show_sessions(const json_t *list)
+{
+	static const char *const headings[] = {"PROTO", "CLIENT", "VIP", "LOCAL", "SERVER", "BACKEND", "STATE",
+		">EXPIRES", "REQUEST", ">PKTS", ">BYTES", "REPLY", ">PKTS", ">BYTES", NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *session;
+	size_t i;
+
+	json_array_foreach(list, i, session)
+	{
+		add_text(table, session, "protocol");
+		add_endpoint(table, session, "client");
+		add_endpoint(table, session, "vip");
+		add_endpoint(table, session, "local");
+		add_endpoint(table, session, "server");
+		add_text(table, session, "backend");
+		add_text(table, session, "state");
+		add_number(table, session, "expires_s");
+		add_direction(table, session, "request");
+		add_direction(table, session, "reply");
+	}
+	slu_table_finish(table, stdout);
+}
+
+/* Adds "path value" rows of a value and all within it. */
+static void add_fields(struct slu_table *table, const char *path, const json_t *value)
+{
+	const json_t *member;
+	const char *key;
+	char below[256];
+	size_t i;
+
+	if (json_is_object(value)) {
+		json_object_foreach((json_t *)value, key, member)
+		{
+			snprintf(below, sizeof(below), "%s%s%s", path, path[0] ? "." : "", key);
+			add_fields(table, below, member);
+		}
+	} else if (json_is_array(value)) {
+		json_array_foreach(value, i, member)
+		{
+			const char *name = json_string_value(json_object_get(member, "name"));
+
+			if (name != NULL)
+				snprintf(below, sizeof(below), "%s[%s]", path, name);
+			else
+				snprintf(below, sizeof(below), "%s[%zu]", path, i);
+			add_fields(table, below, member);
+		}
+	} else {
+		char *text = json_dumps(value, JSON_ENCODE_ANY);
+
+		slu_table_add(table, "%s", path);
+		slu_table_add(table, "%s",
+			json_is_string(value) ? json_string_value(value)
+			: text != NULL        ? text
+					      : "-");
+		free(text);
+	}
+}
+
+void slu_show_fields(const json_t *answer)
+{
+	static const char *const headings[] = {"NAME", "VALUE", NULL};
+	struct slu_table *table = slu_table_create(headings);
+
+	add_fields(table, "", answer);
+	slu_table_finish(table, stdout);
+}
+
+void slu_show_changes(const json_t *answer)
+{
+	const json_t *changes = json_object_get(answer, "changes"), *change;
+	size_t i;
+
+	json_array_foreach(changes, i, change) printf("%s\n", json_string_value(change));
+	if (json_array_size(changes) == 0)
+		printf("nothing changes\n");
+	if (json_is_true(json_object_get(answer, "dry_run")))
+		printf("the document is good; nothing was applied\n");
+	else
+		printf("generation %" JSON_INTEGER_FORMAT "\n",
+			json_integer_value(json_object_get(answer, "generation")));
+}
