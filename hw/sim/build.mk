@@ -44,3 +44,17 @@ $(B)/bin/sluice-nic: $(SIM_DIR)/main.o $(SIM_DIR)/libslu_nic_server.a $(SIM_DIR)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -ljansson $(NIC_MODEL_LIBS) -o $@
 PROGRAMS += $(B)/bin/sluice-nic
+
+$(B)/tests/unit/test_vnet: tests/unit/test_vnet.c $(SIM_DIR)/libslu_nic_server.a
+$(B)/tests/unit/test_dma_map: tests/unit/test_dma_map.c $(SIM_DIR)/libslu_nic_server.a
+$(B)/tests/unit/test_impairment: tests/unit/test_impairment.c $(SIM_DIR)/libslu_nic_server.a
+SIM_UNIT_TESTS := $(B)/tests/unit/test_vnet $(B)/tests/unit/test_dma_map $(B)/tests/unit/test_impairment
+$(SIM_UNIT_TESTS):
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -D_GNU_SOURCE -Ihw/sim $(LDFLAGS) $^ -lcmocka -o $@
+UNIT_TESTS += $(SIM_UNIT_TESTS)
+
+$(B)/tests/fuzz/fuzz_vfio_user: tests/fuzz/fuzz_vfio_user.c $(SIM_SERVER_SRCS) $(SIM_DIR)/libslu_nic_model.a
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -D_GNU_SOURCE -Ihw/sim -o $@ $^ -ljansson $(NIC_MODEL_LIBS)
+FUZZERS += $(B)/tests/fuzz/fuzz_vfio_user

@@ -1,7 +1,6 @@
 #include "dma_map.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -54,9 +53,7 @@ static void catch_sigbus(void)
 
 struct slu_dma_map *slu_dma_map_create(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, catch_sigbus);
+	catch_sigbus();
 	return calloc(1, sizeof(struct slu_dma_map));
 }
 
