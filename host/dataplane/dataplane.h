@@ -197,6 +197,9 @@ void slu_worker_online(struct slu_worker *worker);
  */
 void slu_worker_offload_flush(struct slu_worker *worker);
 
+/* Whether requests of this worker wait for the control thread: for slu_offload_next() or slu_dataplane_next_unresolved(). */
+bool slu_worker_control_waiting(const struct slu_worker *worker);
+
 /* --------------------------------------------------------------- offload */
 
 enum slu_offload_op { SLU_OFFLOAD_INSTALL, SLU_OFFLOAD_REMOVE };

@@ -1,0 +1,367 @@
+#include "host/dataplane/lifecycle.h"
+
+#include <stdlib.h>
+
+#include "host/dataplane/forward.h"
+#include "host/dataplane/local_port.h"
+#include "host/dataplane/offload.h"
+#include "host/dataplane/scheduler.h"
+
+#define RETRY_TICKS 977 /* a second */
+
+static uint32_t ticks(uint32_t seconds)
+{
+	return slu_session_tick((uint64_t)seconds * 1000000);
+}
+
+uint32_t slu_lifecycle_timeout_s(
+	const struct slu_generation *g, const struct slu_session_hot *hot, const struct slu_session_cold *cold)
+{
+	const struct slu_listener *l = NULL;
+
+	if (g && cold->listener_live < g->listener_live_limit)
+		l = g->listener_by_live[cold->listener_live];
+	return slu_tcp_state_timeout_s(l ? &l->timeouts : NULL, (uint8_t)hot->proto_vpc, hot->state);
+}
+
+static void add_live(struct slu_live *l, bool active, int change)
+{
+	uint32_t *count = active ? &l->active : &l->inactive;
+
+	__atomic_store_n(count, *count + (uint32_t)change, __ATOMIC_RELAXED);
+}
+
+static void count_live(struct slu_worker *w, const struct slu_session_cold *cold, bool active, int change)
+{
+	add_live(&w->backend_live[cold->backend_live], active, change);
+	add_live(&w->listener_live[cold->listener_live], active, change);
+}
+
+static void set_active(struct slu_worker *w, struct slu_session_hot *hot, const struct slu_session_cold *cold, bool active)
+{
+	if (active == !!(hot->flags & SLU_SESSION_ACTIVE))
+		return;
+	count_live(w, cold, !active, -1);
+	count_live(w, cold, active, 1);
+	hot->flags ^= SLU_SESSION_ACTIVE;
+}
+
+/* ---------------------------------------------------------------- creation */
+
+/* Sources that no client has. */
+static bool bad_source(const struct slu_packet *p)
+{
+	static const uint8_t zero[16];
+	const uint8_t *src = slu_packet_l3(p) + (p->family == 4 ? 12 : 8);
+
+	if (p->family == 4)
+		return src[0] == 0 || src[0] == 127 || src[0] >= 224;
+	return src[0] == 0xFF || !memcmp(src, zero, 16);
+}
+
+static void fill_request(struct slu_session_table *t, uint32_t sid, const struct slu_packet *p)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	uint32_t ports = (uint32_t)p->key.rest;
+
+	if (p->family == 4)
+		memcpy(&hot->tuple[SLU_DIR_REQUEST], &p->key.addresses, 8);
+	else
+		memcpy(slu_session_table_addresses(t, sid)->address[SLU_DIR_REQUEST], p->key.address6, 32);
+	memcpy(&hot->tuple[SLU_DIR_REQUEST].sport, &ports, 4);
+	hot->proto_vpc = (uint32_t)(p->key.rest >> 32);
+}
+
+static void fill_backend(struct slu_session_table *t, uint32_t sid, const struct slu_backend *b)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+
+	if (sid & SLU_ENTRY_IPV6)
+		memcpy(slu_session_table_addresses(t, sid)->address[SLU_DIR_REPLY], b->address.bytes, 16);
+	else
+		memcpy(&hot->tuple[SLU_DIR_REPLY].src, b->address.bytes, 4);
+	hot->tuple[SLU_DIR_REPLY].sport =
+		b->port ? __builtin_bswap16(b->port) : hot->tuple[SLU_DIR_REQUEST].dport;
+}
+
+/* NAT: the client stays the source. Two listeners may map it onto one backend; then the second gets no session. */
+static int keep_client(struct slu_session_table *t, uint32_t sid)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	struct slu_session_key key;
+
+	hot->flags |= SLU_SESSION_NAT;
+	hot->tuple[SLU_DIR_REPLY].dst = hot->tuple[SLU_DIR_REQUEST].src;
+	hot->tuple[SLU_DIR_REPLY].dport = hot->tuple[SLU_DIR_REQUEST].sport;
+	if (sid & SLU_ENTRY_IPV6) {
+		struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
+
+		memcpy(a->address[SLU_DIR_REPLY] + 16, a->address[SLU_DIR_REQUEST], 16);
+	}
+	key = slu_session_table_key(t, sid, SLU_DIR_REPLY);
+	return slu_session_table_find(t, slu_session_table_hash(t, &key), &key) ? SLU_COUNT_DROP_NO_LOCAL_PORT : 0;
+}
+
+static void fill_deltas(struct slu_session_table *t, uint32_t sid)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	const struct slu_tuple *in = &hot->tuple[SLU_DIR_REQUEST], *back = &hot->tuple[SLU_DIR_REPLY];
+
+	if (sid & SLU_ENTRY_IPV6) {
+		const struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
+		uint8_t was[36], is[36];
+
+		memcpy(was, a->address[SLU_DIR_REQUEST], 32);
+		memcpy(was + 32, &in->sport, 4);
+		memcpy(is, a->address[SLU_DIR_REPLY] + 16, 16);
+		memcpy(is + 16, a->address[SLU_DIR_REPLY], 16);
+		memcpy(is + 32, &back->dport, 2);
+		memcpy(is + 34, &back->sport, 2);
+		slu_packet_edit_deltas(was, is, 16, NULL, &hot->l4_delta);
+	} else {
+		const struct slu_tuple is = {back->dst, back->src, back->dport, back->sport};
+
+		slu_packet_edit_deltas(in, &is, 4, &hot->l3_delta, &hot->l4_delta);
+	}
+}
+
+/* The tuple towards the backend, in either mode. Returns 0 or the reason. */
+static int fill_reply(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
+{
+	const struct slu_nexthop *hop = NULL;
+	bool no_route;
+
+	fill_backend(&w->table, sid, b);
+	if (l->mode == SLU_MODE_NAT)
+		return keep_client(&w->table, sid);
+	if (w->dp->workers > 1)
+		hop = slu_forward_nexthop(w, sid, SLU_DIR_REQUEST, &no_route);
+	return slu_local_port_choose(w, sid, b->live, hop ? hop->port : SLU_PORTS_MAX);
+}
+
+static void fill_cold(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	cold->listener_id = l->id;
+	cold->backend_id = b->id;
+	cold->listener_live = (uint16_t)l->live;
+	cold->backend_live = (uint16_t)b->live;
+	cold->created = w->now_tick;
+	hot->last_seen = w->now_tick;
+	hot->bytes_nexthop[0] = hot->bytes_nexthop[1] = SLU_NEXTHOP_NONE;
+	if (l->offload)
+		hot->flags |= SLU_SESSION_OFFLOAD;
+	if ((uint8_t)hot->proto_vpc == SLU_PROTO_UDP)
+		hot->flags |= SLU_SESSION_ACTIVE;
+}
+
+static void begin(struct slu_worker *w, uint32_t sid)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint8_t state = (uint8_t)hot->proto_vpc == SLU_PROTO_TCP ? SLU_TCP_SYN_RECV : hot->state;
+	struct slu_session_hot expected = {.proto_vpc = hot->proto_vpc, .state = state};
+
+	slu_timer_wheel_insert(
+		&w->wheel, &w->table, sid, w->now_tick + ticks(slu_lifecycle_timeout_s(w->generation, &expected, cold)));
+	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	w->backend_live[cold->backend_live].connections++;
+	w->listener_live[cold->listener_live].connections++;
+	slu_worker_count(w, SLU_COUNT_SESSIONS_CREATED);
+}
+
+uint32_t slu_lifecycle_create(
+	struct slu_worker *w, const struct slu_packet *p, const struct slu_listener *l, enum slu_counter *why)
+{
+	const struct slu_backend *b;
+	uint32_t sid;
+	int reason;
+
+	*why = SLU_COUNT_DROP_BAD_ADDRESS;
+	if (bad_source(p))
+		return 0;
+	*why = SLU_COUNT_DROP_NO_BACKEND;
+	b = slu_scheduler_pick(w, l->group, p);
+	if (!b || b->address.family != p->family)
+		return 0;
+	*why = SLU_COUNT_DROP_TABLE_FULL;
+	sid = slu_session_table_alloc(&w->table, p->family == 6);
+	if (!sid)
+		return 0;
+	fill_request(&w->table, sid, p);
+	reason = fill_reply(w, sid, l, b);
+	if (!reason) {
+		fill_deltas(&w->table, sid);
+		fill_cold(w, sid, l, b);
+		if (slu_session_table_publish(&w->table, sid))
+			reason = SLU_COUNT_DROP_TABLE_FULL;
+	}
+	if (reason) {
+		*why = (enum slu_counter)reason;
+		slu_session_table_release(&w->table, sid);
+		return 0;
+	}
+	begin(w, sid);
+	return sid;
+}
+
+/* ------------------------------------------------------------------- changes */
+
+/* A reset without FINs may be forged; later traffic proves that the connection lives. */
+static bool revives(const struct slu_session_hot *hot, uint8_t flags)
+{
+	return hot->flags & SLU_SESSION_RST && hot->state == SLU_TCP_CLOSE &&
+		(flags & (SLU_TCP_ACK | SLU_TCP_SYN | SLU_TCP_FIN | SLU_TCP_RST)) == SLU_TCP_ACK;
+}
+
+void slu_lifecycle_change(
+	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t before = slu_lifecycle_timeout_s(w->generation, hot, cold), after;
+
+	if (flags & SLU_TCP_FIN)
+		hot->flags |= dir ? SLU_SESSION_FIN_REP : SLU_SESSION_FIN_REQ;
+	if (revives(hot, flags)) {
+		hot->flags &= (uint8_t)~SLU_SESSION_RST;
+		next = SLU_TCP_ESTABLISHED;
+		slu_worker_count(w, SLU_COUNT_RST_REVIVED);
+	} else if (flags & SLU_TCP_RST && hot->state == SLU_TCP_ESTABLISHED && next == SLU_TCP_CLOSE) {
+		hot->flags |= SLU_SESSION_RST;
+	} else if (flags & SLU_TCP_SYN && next != SLU_TCP_CLOSE) {
+		hot->flags &= (uint8_t)~SLU_SESSION_RST;
+	}
+	hot->state = next;
+	set_active(w, hot, cold, next == SLU_TCP_ESTABLISHED);
+	after = slu_lifecycle_timeout_s(w->generation, hot, cold);
+	if (after < before) {
+		slu_timer_wheel_remove(&w->wheel, &w->table, sid);
+		slu_timer_wheel_insert(&w->wheel, &w->table, sid, w->now_tick + ticks(after));
+	}
+	if ((hot->flags & (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP)) == (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP) &&
+		hot->flags & SLU_SESSION_OFFLOADED)
+		slu_offload_take_back(w, sid);
+}
+
+bool slu_lifecycle_replaceable(const struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	const uint8_t both = SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP;
+	const struct slu_backend *b = NULL;
+
+	if (hot->flags & SLU_SESSION_OFFLOADED)
+		return false;
+	if (hot->state == SLU_TCP_TIME_WAIT || (hot->flags & both) == both ||
+		(hot->state == SLU_TCP_CLOSE && !(hot->flags & SLU_SESSION_RST)))
+		return true;
+	if (hot->state != SLU_TCP_SYN_RECV || hot->packets[SLU_DIR_REPLY])
+		return false;
+	if (cold->backend_live < w->generation->live_limit)
+		b = w->generation->by_live[cold->backend_live];
+	return !b || b->weight == 0;
+}
+
+void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	struct slu_live *lives[2] = {&w->backend_live[cold->backend_live], &w->listener_live[cold->listener_live]};
+
+	for (int i = 0; i < 2; i++)
+		for (int dir = 0; dir < 2; dir++) {
+			uint64_t packets = (uint64_t)cold->packets_high[dir] << 32 | hot->packets[dir];
+
+			__atomic_store_n(&lives[i]->ended_packets[dir], lives[i]->ended_packets[dir] + packets,
+				__ATOMIC_RELAXED);
+			__atomic_store_n(&lives[i]->ended_bytes[dir],
+				lives[i]->ended_bytes[dir] + slu_session_bytes(hot->bytes_nexthop[dir]), __ATOMIC_RELAXED);
+		}
+	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
+	slu_timer_wheel_remove(&w->wheel, &w->table, sid);
+	slu_session_table_remove(&w->table, sid);
+}
+
+void slu_lifecycle_timeout(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t last_seen = __atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED);
+	uint32_t deadline = last_seen + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold));
+
+	if ((int32_t)(deadline - w->now_tick) > 0) {
+		slu_timer_wheel_insert(&w->wheel, &w->table, sid, deadline);
+		return;
+	}
+	if (hot->flags & SLU_SESSION_OFFLOADED && slu_offload_busy(w, sid)) {
+		slu_offload_take_back(w, sid);
+		slu_timer_wheel_insert(&w->wheel, &w->table, sid, w->now_tick + RETRY_TICKS);
+		return;
+	}
+	slu_worker_count(w, SLU_COUNT_SESSIONS_EXPIRED);
+	slu_lifecycle_end(w, sid);
+}
+
+/* ------------------------------------------------------------------- restart */
+
+struct id_live {
+	uint32_t id;
+	uint16_t live;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct id_live *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static uint16_t live_of(const struct id_live *map, uint32_t count, uint32_t id)
+{
+	const struct id_live wanted = {.id = id};
+	const struct id_live *found = count ? bsearch(&wanted, map, count, sizeof(*map), by_id) : NULL;
+
+	return found ? found->live : SLU_SESSION_NONE_LIVE;
+}
+
+static void bind_one(struct slu_worker *w, uint32_t sid, const struct slu_generation *g)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t deadline = hot->last_seen + ticks(slu_lifecycle_timeout_s(g, hot, cold));
+
+	hot->nexthop_epoch = 0;
+	cold->timer_next = cold->timer_prev = 0;
+	slu_offload_recover(w, sid);
+	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	slu_timer_wheel_insert(&w->wheel, &w->table, sid, deadline);
+}
+
+void slu_lifecycle_bind(struct slu_worker *w, const struct slu_generation *g)
+{
+	struct id_live *backends = calloc(g->live_limit + 1, sizeof(*backends));
+	struct id_live *listeners = calloc(g->listener_live_limit + 1, sizeof(*listeners));
+	uint32_t backend_count = 0, listener_count = 0, sid = 0;
+
+	for (uint32_t i = 0; backends && i < g->live_limit; i++)
+		if (g->by_live[i])
+			backends[backend_count++] = (struct id_live){g->by_live[i]->id, (uint16_t)i};
+	for (uint32_t i = 0; listeners && i < g->listener_live_limit; i++)
+		if (g->listener_by_live[i])
+			listeners[listener_count++] = (struct id_live){g->listener_by_live[i]->id, (uint16_t)i};
+	if (backends)
+		qsort(backends, backend_count, sizeof(*backends), by_id);
+	if (listeners)
+		qsort(listeners, listener_count, sizeof(*listeners), by_id);
+	while (slu_session_table_next(&w->table, &sid)) {
+		struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+		cold->backend_live = live_of(backends, backend_count, cold->backend_id);
+		cold->listener_live = live_of(listeners, listener_count, cold->listener_id);
+		bind_one(w, sid, g);
+	}
+	free(backends);
+	free(listeners);
+}

@@ -1,0 +1,35 @@
+/*
+ * A session's life: creation from a listener, state changes, time-out, end.
+ */
+#ifndef SLU_HOST_LIFECYCLE_H
+#define SLU_HOST_LIFECYCLE_H
+
+#include "host/dataplane/worker.h"
+
+/*
+ * Creates and publishes the session of a client's first packet. Returns its sid, or 0 and *why.
+ */
+uint32_t slu_lifecycle_create(
+	struct slu_worker *w, const struct slu_packet *p, const struct slu_listener *listener, enum slu_counter *why);
+
+/* Changes the TCP state after a segment with these flags: counts, FINs, RST, time-out. */
+void slu_lifecycle_change(
+	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next);
+
+/* Whether a SYN replaces this session: it is finished, or its backend takes no new ones; and the card has no part in it. */
+bool slu_lifecycle_replaceable(const struct slu_worker *w, uint32_t sid);
+
+/* Ends a session now: its counters go to its listener and backend. The card must have no part in it. */
+void slu_lifecycle_end(struct slu_worker *w, uint32_t sid);
+
+/* A session whose slot of the wheel came up: ends it, or asks the card for it, or inserts it again. */
+void slu_lifecycle_timeout(struct slu_worker *w, uint32_t sid);
+
+/* Puts every recovered session into the wheel and binds it to the live indexes of its ids. Control thread, once. */
+void slu_lifecycle_bind(struct slu_worker *w, const struct slu_generation *generation);
+
+/* Seconds the session may be idle in its state. */
+uint32_t slu_lifecycle_timeout_s(const struct slu_generation *generation, const struct slu_session_hot *hot,
+	const struct slu_session_cold *cold);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * A session in memory. The layout is that of the session file: no pointers, and
+ * SLU_SESSION_LAYOUT goes up with every change.
+ *
+ * A packet of IPv4 reads one line (hot), one of IPv6 two (hot, addresses). The
+ * cold line is for creation, time-outs, offload and readers.
+ */
+#ifndef SLU_HOST_SESSION_H
+#define SLU_HOST_SESSION_H
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "sluice/types.h"
+
+#define SLU_SESSION_LAYOUT 1u
+#define SLU_SESSION_NONE_LIVE 0xFFFFu
+
+/* A tuple as it stands in a packet. IPv6 leaves the addresses zero here. */
+struct slu_tuple {
+	slu_be32 src, dst;
+	slu_be16 sport, dport;
+};
+
+enum slu_session_flag {
+	SLU_SESSION_NAT = 0x01,      /* mode NAT; else FULLNAT */
+	SLU_SESSION_FIN_REQ = 0x02,  /* the client sent FIN */
+	SLU_SESSION_FIN_REP = 0x04,  /* the backend sent FIN */
+	SLU_SESSION_RST = 0x08,      /* closed by RST: traffic revives it */
+	SLU_SESSION_OFFLOAD = 0x10,  /* wants to be offloaded: look at the cold line */
+	SLU_SESSION_ACTIVE = 0x20,   /* counted as active */
+	SLU_SESSION_OFFLOADED = 0x40, /* a direction is, or is about to be, the card's */
+
+};
+
+/* One cache line, written by the owning worker only (last_seen also by the control thread). */
+struct slu_session_hot {
+	struct slu_tuple tuple[2]; /* by enum slu_dir: the packet that arrives */
+	uint32_t proto_vpc;        /* protocol | vpc << 8 */
+	uint16_t l3_delta;         /* of the request direction; the reply's is the complement */
+	uint16_t l4_delta;
+	uint64_t bytes_nexthop[2]; /* bytes << 16 | next hop index */
+	uint32_t packets[2];       /* low half */
+	uint32_t last_seen;        /* SLU_TICK_US */
+	uint16_t nexthop_epoch;    /* of the neighbour view that the indexes belong to; 0: none */
+	uint8_t state;
+	uint8_t flags;
+};
+static_assert(sizeof(struct slu_session_hot) == 64, "one cache line");
+
+/* What IPv6 adds: src and dst of each direction. */
+struct slu_session_addresses {
+	uint8_t address[2][32];
+};
+static_assert(sizeof(struct slu_session_addresses) == 64, "one cache line");
+
+enum slu_offload_state {
+	SLU_OFFLOAD_NONE,
+	SLU_OFFLOAD_PENDING, /* in the worker's list */
+	SLU_OFFLOAD_ASKED,   /* in the ring, or with the agent */
+	SLU_OFFLOAD_CARD,    /* the card has it */
+	SLU_OFFLOAD_TAKING,  /* REMOVE asked for */
+	SLU_OFFLOAD_GONE,    /* rule removed; its counters wait to be added up */
+	SLU_OFFLOAD_FOLDING, /* being added up */
+	SLU_OFFLOAD_REFUSED, /* not now */
+};
+
+struct slu_session_cold {
+	uint32_t listener_id, backend_id; /* stable ids */
+	uint16_t listener_live, backend_live;
+	uint32_t created; /* SLU_TICK_US */
+	uint64_t card_packets[2], card_bytes[2]; /* control thread, while the card has the direction */
+	uint32_t timer_next, timer_prev;         /* timer_wheel.h */
+	uint16_t packets_high[2];
+	uint16_t generation; /* odd: in use; one more when published and when released */
+	uint8_t offload[2];  /* enum slu_offload_state */
+};
+static_assert(sizeof(struct slu_session_cold) == 64, "one cache line");
+
+/*
+ * Time of sessions: the card's unit, 1.024 ms, in 32 bits. Differences are signed, so a time-out stays below 25 days;
+ * SLU_TIMEOUT_MAX_S bounds it.
+ */
+#define SLU_TICK_SHIFT 10
+#define SLU_TIMEOUT_MAX_S 1728000u
+
+static inline uint32_t slu_session_tick(uint64_t time_us)
+{
+	return (uint32_t)(time_us >> SLU_TICK_SHIFT);
+}
+
+static inline uint64_t slu_session_bytes(uint64_t bytes_nexthop)
+{
+	return bytes_nexthop >> 16;
+}
+
+#endif
