@@ -153,8 +153,8 @@ module slu_flow_stats #(
     for (int w = 0; w < Ways; w++) begin
       if (hit[w]) way = 2'(w);
     end
-    for (int w = Ways - 1; w >= 0; w--) begin
-      if (!busy[2'(w)]) victim = 2'(w);
+    for (int w = 0; w < Ways; w++) begin
+      if (!busy[w]) victim = 2'(w);
     end
     found = hit != '0;
     free  = busy != '1;
@@ -331,7 +331,18 @@ module slu_flow_stats #(
     .pop_data_o (b_ref)
   );
 
-  assign w_free = (!m_cnt_awvalid_o || m_cnt_awready_i) && (!m_cnt_wvalid_o || m_cnt_wready_i);
+  // Writes wait here for their two channels, which memories accept at different times.
+  logic [37:0]  aw_mem [4];  // {id, address}
+  logic [128:0] w_mem  [4];  // {whole, data}
+  logic [2:0]   w_in_q, aw_out_q, w_out_q;
+
+  assign w_free          = w_in_q - aw_out_q != 3'd4 && w_in_q - w_out_q != 3'd4;
+  assign m_cnt_awvalid_o = w_in_q != aw_out_q;
+  assign m_cnt_awaddr_o  = aw_mem[aw_out_q[1:0]][31:0];
+  assign m_cnt_awid_o    = aw_mem[aw_out_q[1:0]][37:32];
+  assign m_cnt_wvalid_o  = w_in_q != w_out_q;
+  assign m_cnt_wdata_o   = w_mem[w_out_q[1:0]][127:0];
+  assign m_cnt_wstrb_o   = {16{w_mem[w_out_q[1:0]][128]}};
 
   always_ff @(posedge clk_i) begin
     if (r0_go) begin
@@ -349,28 +360,23 @@ module slu_flow_stats #(
 
     res_valid_o <= r1_go && r1_delta.want;
     if (r1_go) begin
-      res_tag_o      <= r1_delta.tag;
-      res_err_o      <= r1_err_q && !r1_delta.clear;
-      res_data_o     <= r1_sum;
-      m_cnt_awaddr_o <= address_of(r1_ref_q);
-      m_cnt_awid_o   <= aw_id;
-      m_cnt_wdata_o  <= r1_sum;
+      res_tag_o           <= r1_delta.tag;
+      res_err_o           <= r1_err_q && !r1_delta.clear;
+      res_data_o          <= r1_sum;
+      aw_mem[w_in_q[1:0]] <= {aw_id, address_of(r1_ref_q)};
       // What could not be read must not be written: the delta is lost, the error counted.
-      m_cnt_wstrb_o  <= r1_err_q && !r1_delta.clear ? 16'h0000 : 16'hFFFF;
+      w_mem[w_in_q[1:0]]  <= {!r1_err_q || r1_delta.clear, r1_sum};
+      w_in_q              <= w_in_q + 3'd1;
     end
-    if (r1_go) begin
-      m_cnt_awvalid_o <= 1'b1;
-      m_cnt_wvalid_o  <= 1'b1;
-    end else begin
-      if (m_cnt_awready_i) m_cnt_awvalid_o <= 1'b0;
-      if (m_cnt_wready_i) m_cnt_wvalid_o <= 1'b0;
-    end
+    if (m_cnt_awvalid_o && m_cnt_awready_i) aw_out_q <= aw_out_q + 3'd1;
+    if (m_cnt_wvalid_o && m_cnt_wready_i) w_out_q <= w_out_q + 3'd1;
     error_o <= (r1_go && r1_err_q && !r1_delta.clear) || (b_go && m_cnt_bresp_i[1]);
     if (!rst_ni) begin
       r1_valid_q      <= 1'b0;
       res_valid_o     <= 1'b0;
-      m_cnt_awvalid_o <= 1'b0;
-      m_cnt_wvalid_o  <= 1'b0;
+      w_in_q          <= '0;
+      aw_out_q        <= '0;
+      w_out_q         <= '0;
       error_o         <= 1'b0;
     end
   end
