@@ -5,8 +5,12 @@ AGENT_LIBS = $(DPDK_LIBS) $(CONTROL_LIBS) -lmnl -ldl -lpthread
 
 $(AGENT_OBJS): CFLAGS += $(DPDK_CFLAGS) -DALLOW_EXPERIMENTAL_API
 
-$(B)/bin/sluiced: $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/libslu_dataplane.a $(B)/lib/libslu.a
+$(B)/bin/sluiced: $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/dataplane/libslu_dataplane.a $(B)/lib/libslu.a
 	@mkdir -p $(@D)
-	$(CC) -o $@ $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/libslu_dataplane.a $(B)/lib/libslu.a $(LDFLAGS) $(AGENT_LIBS)
+	$(CC) -o $@ $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/dataplane/libslu_dataplane.a $(B)/lib/libslu.a $(LDFLAGS) $(AGENT_LIBS)
 
 PROGRAMS += $(B)/bin/sluiced
+
+$(B)/tests/unit/test_mirror: $(B)/tests/unit/test_mirror.o $(B)/host/ports/mirror.o $(B)/host/control/ip.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lmnl
+UNIT_TESTS += $(B)/tests/unit/test_mirror

@@ -71,12 +71,14 @@ static void add_memory(struct arguments *arguments)
 {
 	unsigned long pages = read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
 
-	add(arguments, "--in-memory");
 	add(arguments, "--iova-mode=va");
 	if (pages * HUGE_PAGE_KB / 1024 >= MEMORY_MB) {
+		add(arguments, "--in-memory");
 		add(arguments, "--single-file-segments");
 		return;
 	}
+	/* EAL counts --no-huge as legacy memory, which excludes --in-memory; this has the same effect. */
+	add(arguments, "--no-shconf");
 	add(arguments, "--no-huge");
 	add(arguments, "-m");
 	add(arguments, "%d", MEMORY_MB);

@@ -189,12 +189,15 @@ static int open_filters(struct slu_port *port)
 	return error == -ENOTSUP ? 0 : error;
 }
 
+/* The enable call comes first: without the feature it fails silently, the other one with a line in the log. */
 static bool has_interrupts(const struct slu_port *port)
 {
 	for (uint16_t q = 0; q < port->rx_queues; q++) {
-		if (rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, q) < 0 || rte_eth_dev_rx_intr_enable(port->id, q) != 0)
+		if (rte_eth_dev_rx_intr_enable(port->id, q) != 0)
 			return false;
 		rte_eth_dev_rx_intr_disable(port->id, q);
+		if (rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, q) < 0)
+			return false;
 	}
 	return true;
 }
