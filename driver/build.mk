@@ -5,7 +5,7 @@ DRIVER_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard driver/*.c driver/base/*.c))
 $(DPDK_SRC)/version: driver/dpdk_headers.sh /usr/include/dpdk/rte_version.h
 	driver/dpdk_headers.sh $(@D)
 
-$(DRIVER_OBJS): CFLAGS += -fPIC -fvisibility=hidden -DALLOW_INTERNAL_API -isystem $(DPDK_SRC)/include $(DPDK_CFLAGS)
+$(DRIVER_OBJS): CFLAGS += -fPIC -fvisibility=hidden -DALLOW_INTERNAL_API -DALLOW_EXPERIMENTAL_API -isystem $(DPDK_SRC)/include $(DPDK_CFLAGS)
 $(DRIVER_OBJS): | $(DPDK_SRC)/version
 
 LINT_INCLUDES += -isystem $(DPDK_SRC)/include

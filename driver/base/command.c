@@ -211,7 +211,13 @@ static void sleep_for_completion(struct slu_command_ring *ring)
 	struct pollfd p[2] = {{.fd = ring->eventfd, .events = POLLIN}, {.fd = ring->hw->hangup_fd, .events = POLLIN}};
 	uint64_t count;
 
-	slu_hw_doorbell(ring->hw, SLU_NIC_DB_CMD_ARM, ring->completed);
+	/* The card fires once an arming: the same index again needs the sure way. */
+	if (ring->armed && ring->armed_at == ring->completed)
+		ring->hw->ops->doorbell(ring->hw->context, SLU_NIC_DB_CMD_ARM, ring->completed);
+	else
+		slu_hw_doorbell(ring->hw, SLU_NIC_DB_CMD_ARM, ring->completed);
+	ring->armed = true;
+	ring->armed_at = ring->completed;
 	if (poll(p, 2, SLEEP_MS) > 0 && (p[0].revents & POLLIN)) {
 		ssize_t got = read(ring->eventfd, &count, sizeof(count));
 

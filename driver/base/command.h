@@ -45,6 +45,8 @@ struct slu_command_ring {
 	uint64_t failed;          /* commands that the card refused */
 	uint64_t bad_completions; /* completions that belong to no command in flight */
 	bool timed_out;
+	bool armed;        /* ever */
+	uint32_t armed_at; /* last index given to DB_CMD_ARM */
 };
 
 /*

@@ -410,7 +410,7 @@ static uint64_t little_endian(const uint8_t *bytes, unsigned count)
 	return value;
 }
 
-int slu_flow_table_stats(struct slu_flow_table *table, uint32_t id, bool clear, struct slu_flow_stats *stats)
+int slu_flow_table_stats(struct slu_flow_table *table, uint32_t id, struct slu_flow_stats *stats)
 {
 	struct slu_flow_table *t = table;
 	const struct slu_nic_flow_stats *raw = (const struct slu_nic_flow_stats *)t->scratch;
@@ -420,8 +420,6 @@ int slu_flow_table_stats(struct slu_flow_table *table, uint32_t id, bool clear, 
 	if (t->unfenced)
 		fence(t);
 	slu_command_add(t->ring, SLU_NIC_OPCODE_READ_STATS, id, 1)->addr = (uintptr_t)t->scratch;
-	if (clear)
-		slu_command_add(t->ring, SLU_NIC_OPCODE_CLEAR_STATS, id, 1);
 	int error = run(t);
 	if (error)
 		return error;

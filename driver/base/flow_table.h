@@ -102,10 +102,9 @@ void slu_flow_table_counter_close(struct slu_flow_table *table, struct slu_flow_
 
 /*
  * Reads the statistics of an id from the card, and sleeps for that. Updates of
- * every packet that met a rule removed before are included. clear zeroes them, which is
- * exact only while no rule uses the id. Returns 0, -ENODEV or -EIO.
+ * every packet that met a rule removed before are included. Returns 0, -ENODEV or -EIO.
  */
-int slu_flow_table_stats(struct slu_flow_table *table, uint32_t id, bool clear, struct slu_flow_stats *stats);
+int slu_flow_table_stats(struct slu_flow_table *table, uint32_t id, struct slu_flow_stats *stats);
 
 /* Changes the destination MAC of all next hops of a handle; sleeps. Returns 0, -ENODEV, -EIO. */
 int slu_flow_table_set_mac(struct slu_flow_table *table, const void *handle, const uint8_t mac[6]);

@@ -21,6 +21,11 @@ struct slu_hw_ops {
 	/* count consecutive 32-bit registers of BAR0, low address first. */
 	int (*read)(void *context, uint32_t offset, uint32_t *values, unsigned count);
 	int (*write)(void *context, uint32_t offset, uint32_t value);
+	/*
+	 * A doorbell that reaches the card even if its page holds this value already: where a mapped page is polled,
+	 * an equal value is not seen. Slower than slu_hw_doorbell; same owner rule.
+	 */
+	int (*doorbell)(void *context, uint32_t offset, uint32_t value);
 	/* Lets the card reach [iova, iova + bytes), which stands in fd at fd_offset. fd stays the caller's. */
 	int (*dma_map)(void *context, uint64_t iova, uint64_t bytes, int fd, uint64_t fd_offset);
 	/* Exactly a range mapped before. On return no DMA to it is in flight. */

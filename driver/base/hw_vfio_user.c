@@ -32,11 +32,15 @@ static int hw_read(void *context, uint32_t offset, uint32_t *values, unsigned co
 {
 	struct context *c = context;
 
-	for (unsigned i = 0; i < count; i++) {
-		int error = check(c, slu_vfio_user_read(c->client, VFIO_PCI_BAR0_REGION_INDEX, offset + 4 * i, &values[i], 4));
+	while (count) {
+		unsigned part = count < SLU_VFIO_USER_TRANSFER_MAX / 4 ? count : SLU_VFIO_USER_TRANSFER_MAX / 4;
+		int error = check(c, slu_vfio_user_read(c->client, VFIO_PCI_BAR0_REGION_INDEX, offset, values, 4 * part));
 
 		if (error)
 			return error;
+		offset += 4 * part;
+		values += part;
+		count -= part;
 	}
 	return 0;
 }
@@ -46,6 +50,13 @@ static int hw_write(void *context, uint32_t offset, uint32_t value)
 	struct context *c = context;
 
 	return check(c, slu_vfio_user_write(c->client, VFIO_PCI_BAR0_REGION_INDEX, offset, &value, sizeof(value)));
+}
+
+static int hw_doorbell(void *context, uint32_t offset, uint32_t value)
+{
+	struct context *c = context;
+
+	return check(c, slu_vfio_user_write(c->client, VFIO_PCI_BAR2_REGION_INDEX, offset, &value, sizeof(value)));
 }
 
 static int hw_dma_map(void *context, uint64_t iova, uint64_t bytes, int fd, uint64_t fd_offset)
@@ -93,6 +104,7 @@ static void hw_close(void *context)
 static const struct slu_hw_ops vfio_user_ops = {
 	.read = hw_read,
 	.write = hw_write,
+	.doorbell = hw_doorbell,
 	.dma_map = hw_dma_map,
 	.dma_unmap = hw_dma_unmap,
 	.set_irqs = hw_set_irqs,
