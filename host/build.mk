@@ -14,3 +14,13 @@ PROGRAMS += $(B)/bin/sluiced
 $(B)/tests/unit/test_mirror: $(B)/tests/unit/test_mirror.o $(B)/host/ports/mirror.o $(B)/host/control/ip.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lmnl
 UNIT_TESTS += $(B)/tests/unit/test_mirror
+
+$(B)/tests/unit/test_flow_map: $(B)/tests/unit/test_flow_map.o $(B)/host/offload/flow_map.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_flow_map
+
+# The test itself is the rte_flow library: only EAL is linked.
+$(B)/tests/unit/test_flow_port.o: CFLAGS += $(DPDK_CFLAGS) -DALLOW_EXPERIMENTAL_API
+$(B)/tests/unit/test_flow_port: $(B)/tests/unit/test_flow_port.o $(B)/host/offload/flow_port.o $(B)/host/offload/flow_rule.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lrte_eal
+UNIT_TESTS += $(B)/tests/unit/test_flow_port

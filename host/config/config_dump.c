@@ -1,9 +1,12 @@
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
 #include "host/config/config.h"
+#include "host/config/memory.h"
 #include "host/config/schema.h"
 #include "host/control/ip.h"
 
@@ -43,10 +46,37 @@ static json_t *port_object(const struct slu_config_port *port)
 	return object;
 }
 
-/* What YAML read is UTF-8, with control characters perhaps, so JSON can say it again. */
+/* A byte is the character of that number, as in the schema. */
 static json_t *probe_text(const uint8_t *bytes, uint16_t count)
 {
-	return json_stringn((const char *)bytes, count);
+	char text[2 * SLU_CONFIG_PROBE_BYTES];
+	size_t length = 0;
+
+	for (uint16_t i = 0; i < count; i++) {
+		if (bytes[i] >= 0x80)
+			text[length++] = (char)(0xC0 | bytes[i] >> 6);
+		text[length++] = (char)(bytes[i] < 0x80 ? bytes[i] : 0x80 | (bytes[i] & 0x3F));
+	}
+	return json_stringn(text, length);
+}
+
+/* YAML takes DEL only as an escape, and jansson does not write one. Takes `text`. */
+static char *escape_del(char *text)
+{
+	size_t length = strlen(text), count = 0, at = 0;
+	char *escaped;
+
+	for (size_t i = 0; i < length; i++)
+		count += text[i] == 0x7f;
+	escaped = slu_memory_zeroed(length + 5 * count + 1, 1);
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] != 0x7f)
+			escaped[at++] = text[i];
+		else
+			at += (size_t)sprintf(escaped + at, "\\u007f");
+	}
+	free(text);
+	return escaped;
 }
 
 static json_t *check_object(const struct slu_config_check *check)
@@ -154,7 +184,7 @@ char *slu_config_dump(const struct slu_config *config)
 	json_object_set_new(root, "local_addresses", locals);
 	json_object_set_new(root, "groups", groups);
 	json_object_set_new(root, "listeners", listeners);
-	text = json_dumps(root, JSON_INDENT(1));
+	text = json_dumps(root, JSON_INDENT(1) | JSON_ENSURE_ASCII);
 	json_decref(root);
-	return text;
+	return text != NULL ? escape_del(text) : NULL;
 }

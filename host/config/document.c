@@ -23,12 +23,27 @@ struct slu_document {
 
 struct parsing {
 	yaml_parser_t yaml;
+	const char *text;
+	size_t bytes;
 	struct slu_errors *errors;
 };
 
 static struct slu_place place_of(yaml_mark_t mark)
 {
 	return (struct slu_place){(unsigned)mark.line + 1, (unsigned)mark.column + 1};
+}
+
+/* The reader is ahead of its marks and knows only the byte. */
+static struct slu_place place_of_byte(const struct parsing *parsing, size_t byte)
+{
+	struct slu_place place = {1, 1};
+
+	for (size_t i = 0; i < byte && i < parsing->bytes; i++) {
+		place.column++;
+		if (parsing->text[i] == '\n')
+			place = (struct slu_place){place.line + 1, 1};
+	}
+	return place;
 }
 
 static void node_free(struct slu_node *node)
@@ -55,8 +70,8 @@ static int next_event(struct parsing *parsing, yaml_event_t *event)
 		return 0;
 	problem = yaml->problem != NULL ? yaml->problem : "cannot be read";
 	if (yaml->error == YAML_READER_ERROR)
-		slu_errors_add(parsing->errors, place_of(yaml->mark), "", "no valid UTF-8 text: %s (byte %zu)", problem,
-			yaml->problem_offset);
+		slu_errors_add(parsing->errors, place_of_byte(parsing, yaml->problem_offset), "",
+			"no valid UTF-8 text: %s", problem);
 	else
 		slu_errors_add(parsing->errors, place_of(yaml->problem_mark), "", "YAML syntax: %s%s%s", problem,
 			yaml->context != NULL ? ", " : "", yaml->context != NULL ? yaml->context : "");
@@ -196,7 +211,7 @@ static int parse_stream(struct parsing *parsing, struct slu_document *document)
 
 int slu_document_parse(const void *text, size_t bytes, struct slu_document **document, struct slu_errors *errors)
 {
-	struct parsing parsing = {.errors = errors};
+	struct parsing parsing = {.text = text, .bytes = bytes, .errors = errors};
 	int ret;
 
 	*document = NULL;

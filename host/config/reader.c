@@ -212,8 +212,8 @@ const char *slu_reader_plain(struct slu_reader *reader, const struct slu_node *n
 	}
 	text = slu_node_text(node, &bytes);
 	for (size_t i = 0; i < bytes; i++) {
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-			slu_reader_refuse(reader, node, "must not contain control characters");
+		if (text[i] < ' ' || text[i] > '~') {
+			slu_reader_refuse(reader, node, "must be printable ASCII");
 			return NULL;
 		}
 	}

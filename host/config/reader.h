@@ -48,7 +48,7 @@ void slu_reader_sequence(
 void slu_reader_refuse(struct slu_reader *reader, const struct slu_node *node, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The text of a scalar without control characters; NULL after an error. */
+/* The text of a scalar that is printable ASCII; NULL after an error. */
 const char *slu_reader_plain(struct slu_reader *reader, const struct slu_node *node);
 
 /* A whole number within the bounds. Returns false after an error. */

@@ -235,22 +235,46 @@ static void read_status(struct slu_reader *reader, const struct slu_node *node, 
 	read_range(reader, node, &check->status_first, &check->status_last, 100, 599, "\"200-399\"");
 }
 
+/*
+ * Bytes of a datagram: the characters U+0000..U+00FF stand for one byte each,
+ * so that "\xNN" of YAML means what it looks like. Returns how many; -1 if there
+ * are other characters, or too many.
+ */
+static int bytes_of(const char *text, size_t length, uint8_t bytes[SLU_CONFIG_PROBE_BYTES])
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		unsigned first = (unsigned char)text[i];
+
+		if (count == SLU_CONFIG_PROBE_BYTES || first > 0xC3)
+			return -1;
+		/* UTF-8: C2 80 .. C3 BF */
+		bytes[count++] = (uint8_t)(first < 0x80 ? first : (first & 3) << 6 | ((unsigned char)text[++i] & 0x3F));
+	}
+	return (int)count;
+}
+
 static void read_bytes(struct slu_reader *reader, const struct slu_node *node, uint8_t *to, uint16_t *count)
 {
+	uint8_t bytes[SLU_CONFIG_PROBE_BYTES];
 	const char *text;
-	size_t bytes;
+	size_t length;
+	int got;
 
 	if (slu_node_kind(node) != SLU_NODE_SCALAR) {
 		slu_reader_refuse(reader, node, "must be a single value");
 		return;
 	}
-	text = slu_node_text(node, &bytes);
-	if (bytes < 1 || bytes > SLU_CONFIG_PROBE_BYTES) {
-		slu_reader_refuse(reader, node, "must have 1 to %u bytes", SLU_CONFIG_PROBE_BYTES);
+	text = slu_node_text(node, &length);
+	got = bytes_of(text, length, bytes);
+	if (got < 1) {
+		slu_reader_refuse(
+			reader, node, "must have 1 to %u bytes, written as ASCII or \"\\xNN\"", SLU_CONFIG_PROBE_BYTES);
 		return;
 	}
-	memcpy(to, text, bytes);
-	*count = (uint16_t)bytes;
+	memcpy(to, bytes, (size_t)got);
+	*count = (uint16_t)got;
 }
 
 static void read_send(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)

@@ -1,8 +1,15 @@
 # The control plane: configuration, generations, health, API.
 CONTROL_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard host/config/*.c host/control/*.c host/health/*.c))
-CONTROL_LIBS := -levent_core -levent_extra -ljansson -lyaml
+# What a program with libslu_control.a links besides, in this order.
+CONTROL_LIBS := $(B)/host/libslu_control.a $(B)/lib/libslu.a -levent_extra -levent_core -ljansson -lyaml
 
 $(B)/host/libslu_control.a: $(CONTROL_OBJS)
 	@mkdir -p $(@D)
-	rm -f $@
+	@rm -f $@
 	ar rcs $@ $^
+
+CONTROL_TESTS := $(patsubst %,$(B)/tests/unit/test_%,config ids generation)
+UNIT_TESTS += $(CONTROL_TESTS)
+
+$(CONTROL_TESTS) $(B)/tests/unit/control_agent: %: %.o $(B)/host/libslu_control.a $(B)/lib/libslu.a
+	$(CC) $(LDFLAGS) $< $(CONTROL_LIBS) -lcmocka -o $@
