@@ -1,0 +1,502 @@
+/*
+ * The configuration document: what is accepted, and every error of what is not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "host/config/config.h"
+#include "host/config/memory.h"
+#include "host/control/ip.h"
+
+#define ERRORS_MAX 12
+
+/* Lines 1 to 4 of most documents; what a row adds begins in line 5. */
+#define VERSION "version: 1\n"
+#define PORTS "ports: [{name: p0, device: d0, tap: t0, addresses: [198.18.1.2/24]}]\n"
+#define LOCALS "local_addresses: [198.18.2.100]\n"
+#define GROUPS "groups: [{name: web, backends: [{name: b1, address: 198.18.2.11, port: 80}]}]\n"
+#define HEAD VERSION PORTS LOCALS GROUPS
+#define LISTENER "{name: l1, address: 198.18.1.100, protocol: tcp, ports: 80, group: web}"
+
+struct row {
+	const char *name; /* a sentence */
+	const char *text;
+	const char *errors[ERRORS_MAX + 1];
+};
+
+static const struct row bad[] = {
+	{"empty_document__is_refused", "", {"doc:1:1: the document is empty"}},
+	{"broken_syntax__is_one_error_at_its_place", "version: 1\nports: [}\n",
+		{"doc:2:9: YAML syntax: did not find expected node content, while parsing a flow node"}},
+	{"bytes_that_are_no_text__are_refused", "version: 1\n\xff\xfe\n",
+		{"doc:2:1: no valid UTF-8 text: invalid leading UTF-8 octet"}},
+	{"two_documents__are_refused", HEAD "---\nversion: 1\n", {"doc:5:1: only one document is accepted"}},
+	{"aliases__are_refused", HEAD "node: &a x\napi: *a\n",
+		{"doc:5:7: anchors (&) are not accepted", "doc:6:6: aliases (*) are not accepted"}},
+	{"tags__are_refused", HEAD "node: !!binary x\n", {"doc:5:7: tags (!) are not accepted"}},
+	{"deep_nesting__is_refused", "version: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n",
+		{"doc:1:25: nested deeper than 16"}},
+	{"list_instead_of_document__is_refused", "- 1\n", {"doc:1:1: must be a mapping of keys to values"}},
+	{"missing_keys__are_each_named", "node: x\n",
+		{"doc:1:1: key ports is missing", "doc:1:1: key version is missing"}},
+	{"unknown_version__is_refused", "version: 2\n" PORTS, {"doc:1:10 version: this program reads version 1 only"}},
+	{"unknown_key__names_the_nearest_known", HEAD "listners: []\n",
+		{"doc:5:1 listners: unknown key; did you mean listeners?"}},
+	{"unknown_key_like_nothing__lists_the_known", HEAD "listeners: [{colour: red}]\n",
+		{"doc:5:13 listeners[0]: key address is missing", "doc:5:13 listeners[0]: key group is missing",
+			"doc:5:13 listeners[0]: key name is missing", "doc:5:13 listeners[0]: key ports is missing",
+			"doc:5:13 listeners[0]: key protocol is missing",
+			"doc:5:14 listeners[0].colour: unknown key; known here: name, address, protocol, ports, mode, "
+			"vpc, "
+			"group, offload, timeouts"}},
+	{"key_given_twice__is_refused", HEAD "node: a\nnode: b\n", {"doc:6:1 node: key given twice, first in line 5"}},
+	{"number_out_of_range__is_refused", HEAD "workers: 65\n",
+		{"doc:5:10 workers: 65 is out of range, must be 1..64"}},
+	{"number_with_letters__is_refused", HEAD "workers: 2x\n",
+		{"doc:5:10 workers: must be a whole number 1..64, not \"2x\""}},
+	{"negative_number__is_refused", HEAD "workers: -1\n",
+		{"doc:5:10 workers: must be a whole number 1..64, not \"-1\""}},
+	{"number_beyond_64_bits__is_refused", HEAD "sessions: 99999999999999999999999\n",
+		{"doc:5:11 sessions: 99999999999999999999999 is out of range, must be 1024..268435456"}},
+	{"list_instead_of_value__is_refused", HEAD "workers: [1]\n", {"doc:5:10 workers: must be a single value"}},
+	{"value_instead_of_list__is_refused", HEAD "listeners: none\n", {"doc:5:12 listeners: must be a list"}},
+	{"relative_path__is_refused", HEAD "state_dir: var/lib\n", {"doc:5:12 state_dir: must be an absolute path"}},
+	{"name_with_a_slash__is_refused", HEAD "node: a/b\n",
+		{"doc:5:7 node: a name has 1 to 63 letters, digits, '.', '_' or '-' and begins with a letter or "
+		 "digit"}},
+	{"no_ports__are_refused", VERSION "ports: []\n", {"doc:2:8 ports: at least one port is needed"}},
+	{"prefix_too_long__is_refused",
+		VERSION "ports: [{name: p0, device: d0, tap: t0, addresses: [198.18.1.2/33]}]\n",
+		{"doc:2:53 ports[0].addresses[0]: the prefix of an IPv4 address has 1..32 bits"}},
+	{"address_without_prefix__is_refused",
+		VERSION "ports: [{name: p0, device: d0, tap: t0, addresses: [198.18.1.2]}]\n",
+		{"doc:2:53 ports[0].addresses[0]: must be an address with the length of its prefix, as in "
+		 "198.18.1.2/24"}},
+	{"network_address_of_a_port__is_refused",
+		VERSION "ports: [{name: p0, device: d0, tap: t0, addresses: [198.18.1.0/24]}]\n",
+		{"doc:2:53 ports[0].addresses[0]: is the network address of the network of port p0"}},
+	{"same_port_name_tap_and_index__are_each_named",
+		VERSION "ports: [{name: p, device: d, tap: t}, {name: p, device: d, tap: t}]\n",
+		{"doc:2:46 ports[1].name: \"p\" is taken by ports[0] already",
+			"doc:2:39 ports[1].index: index 0 of this device is ports[0] already",
+			"doc:2:65 ports[1].tap: \"t\" is taken by ports[0] already"}},
+	{"one_device_with_two_arguments__is_refused",
+		VERSION
+		"ports: [{name: p, device: \"d,a=1\", tap: t}, {name: q, device: \"d,a=2\", index: 1, tap: u}]\n",
+		{"doc:2:63 ports[1].device: ports[0] names the same device with other arguments"}},
+	{"interface_name_too_long__is_refused", VERSION "ports: [{name: p, device: d, tap: a123456789012345}]\n",
+		{"doc:2:35 ports[0].tap: an interface name has at most 15 characters"}},
+	{"reserved_addresses__are_each_refused",
+		VERSION PORTS
+		"local_addresses: [127.0.0.1, 224.0.0.1, 255.255.255.255, 0.1.2.3, \"::1\", \"fe80::1\", \"ff02::1\", "
+		"\"::ffff:1.2.3.4\", \"::\", x]\n",
+		{"doc:3:19 local_addresses[0]: 127.0.0.1 is a loopback address",
+			"doc:3:30 local_addresses[1]: 224.0.0.1 is a multicast address",
+			"doc:3:41 local_addresses[2]: 255.255.255.255 is in 240.0.0.0/4, which is reserved",
+			"doc:3:58 local_addresses[3]: 0.1.2.3 is in 0.0.0.0/8, which is no host",
+			"doc:3:67 local_addresses[4]: ::1 is a loopback address",
+			"doc:3:74 local_addresses[5]: fe80::1 is a link-local address",
+			"doc:3:85 local_addresses[6]: ff02::1 is a multicast address",
+			"doc:3:96 local_addresses[7]: ::ffff:1.2.3.4 is an IPv4-mapped address; write it as IPv4",
+			"doc:3:114 local_addresses[8]: :: is the unspecified address",
+			"doc:3:120 local_addresses[9]: \"x\" is no IPv4 or IPv6 address"}},
+	{"range_backwards__is_refused", VERSION PORTS "local_addresses: [198.18.2.9-198.18.2.1]\n",
+		{"doc:3:19 local_addresses[0]: the range's end must be of the same family and not before its "
+		 "beginning"}},
+	{"range_too_large__is_refused", VERSION PORTS "local_addresses: [198.19.0.0-198.19.255.255]\n",
+		{"doc:3:19 local_addresses[0]: more than 4096 local addresses in all"}},
+	{"local_address_twice__is_refused", VERSION PORTS "local_addresses: [198.18.2.1-198.18.2.3, 198.18.2.3]\n",
+		{"doc:3:42 local_addresses[1]: 198.18.2.3 is in local_addresses[0] already"}},
+	{"local_address_of_a_port__is_refused", VERSION PORTS "local_addresses: [198.18.1.2]\n",
+		{"doc:3:19 local_addresses[0]: 198.18.1.2 is an address of port \"p0\" already"}},
+	{"virtual_address_of_a_port__is_refused",
+		HEAD "listeners: [{name: l1, address: 198.18.1.2, protocol: tcp, ports: 80, group: web}]\n",
+		{"doc:5:33 listeners[0].address: 198.18.1.2 is an address of port \"p0\" already"}},
+	{"virtual_address_that_is_local__is_refused",
+		HEAD "listeners: [{name: l1, address: 198.18.2.100, protocol: tcp, ports: 80, group: web}]\n",
+		{"doc:5:33 listeners[0].address: 198.18.2.100 is in local_addresses[0] already"}},
+	{"virtual_address_that_is_broadcast__is_refused",
+		HEAD "listeners: [{name: l1, address: 198.18.1.255, protocol: tcp, ports: 80, group: web}]\n",
+		{"doc:5:33 listeners[0].address: is the broadcast address of the network of port p0"}},
+	{"backend_at_a_virtual_address__is_refused",
+		VERSION PORTS LOCALS "groups: [{name: web, backends: [{name: b1, address: 198.18.1.100, port: 80}]}]\n"
+				     "listeners: [" LISTENER "]\n",
+		{"doc:4:53 groups[0].backends[0].address: 198.18.1.100 is the address of listener \"l1\": packets "
+		 "would come "
+		 "back to this node"}},
+	{"missing_group__names_the_nearest",
+		HEAD "listeners: [{name: l1, address: 198.18.1.100, protocol: tcp, ports: 80, group: wbe}]\n",
+		{"doc:5:80 listeners[0].group: there is no group \"wbe\"; did you mean \"web\"?"}},
+	{"listeners_of_one_name__are_refused",
+		HEAD "listeners:\n- " LISTENER
+		     "\n- {name: l1, address: 198.18.1.101, protocol: tcp, ports: 80, group: web}\n",
+		{"doc:7:10 listeners[1].name: \"l1\" is taken by listeners[0] already"}},
+	{"overlapping_ranges__are_refused",
+		HEAD "listeners:\n- " LISTENER
+		     "\n- {name: l2, address: 198.18.1.100, protocol: tcp, ports: \"70-90\", group: web}\n",
+		{"doc:7:59 listeners[1].ports: ports 70-90 overlap with ports 80-80 of listener \"l1\" (listeners[0]) "
+		 "at the "
+		 "same address"}},
+	{"range_within_an_earlier_wide_one__is_refused",
+		HEAD "listeners:\n- {name: a, address: 198.18.1.100, protocol: tcp, ports: 10-90, group: web}\n"
+		     "- {name: b, address: 198.18.1.100, protocol: tcp, ports: 100, group: web}\n"
+		     "- {name: c, address: 198.18.1.100, protocol: tcp, ports: 20, group: web}\n"
+		     "- {name: d, address: 198.18.1.100, protocol: tcp, ports: 60, group: web}\n",
+		{"doc:8:58 listeners[2].ports: ports 20-20 overlap with ports 10-90 of listener \"a\" (listeners[0]) "
+		 "at the "
+		 "same address",
+			"doc:9:58 listeners[3].ports: ports 60-60 overlap with ports 10-90 of listener \"a\" "
+			"(listeners[0]) at "
+			"the same address"}},
+	{"ports_backwards_or_out_of_range__are_refused",
+		HEAD "listeners:\n- {name: l1, address: 198.18.1.100, protocol: tcp, ports: \"90-80\", group: web}\n"
+		     "- {name: l2, address: 198.18.1.100, protocol: tcp, ports: 65536, group: web}\n"
+		     "- {name: l3, address: 198.18.1.100, protocol: tcp, ports: \"80-\", group: web}\n",
+		{"doc:6:59 listeners[0].ports: the range ends before it begins",
+			"doc:7:59 listeners[1].ports: is out of range, must be within 1..65535",
+			"doc:8:59 listeners[2].ports: must be a number or a range such as \"8000-8100\""}},
+	{"unknown_words__name_the_known",
+		HEAD
+		"listeners: [{name: l1, address: 198.18.1.100, protocol: sctp, ports: 80, group: web, mode: dr}]\n",
+		{"doc:5:57 listeners[0].protocol: must be one of tcp, udp, not \"sctp\"",
+			"doc:5:92 listeners[0].mode: must be one of fullnat, nat, not \"dr\""}},
+	{"families_that_differ__are_refused",
+		VERSION PORTS
+		"local_addresses: [198.18.2.100, \"fd00:2::100\"]\n" GROUPS
+		"listeners: [{name: l1, address: \"fd00:1::100\", protocol: tcp, ports: 80, group: web}]\n",
+		{"doc:5:81 listeners[0].group: the listener is IPv6 but backend \"b1\" of group \"web\" is IPv4: "
+		 "addresses are "
+		 "not translated between families"}},
+	{"fullnat_without_local_address__is_refused", VERSION PORTS GROUPS "listeners: [" LISTENER "]\n",
+		{"doc:4:13 listeners[0].mode: mode fullnat needs an IPv4 address in local_addresses"}},
+	{"nat_range_to_a_fixed_port__is_refused",
+		HEAD
+		"listeners: [{name: l1, address: 198.18.1.100, protocol: tcp, ports: 80-90, mode: nat, group: web}]\n",
+		{"doc:5:69 listeners[0].ports: a range of ports in mode nat needs backends with port 0, but backend "
+		 "\"b1\" of "
+		 "group \"web\" has port 80: replies could not be told apart"}},
+	{"backends_of_one_name_or_address__are_refused",
+		VERSION PORTS
+		"groups: [{name: g, backends: [{name: b, address: 198.18.2.1}, {name: b, address: 198.18.2.1}]}]\n",
+		{"doc:3:70 groups[0].backends[1].name: \"b\" is taken by groups[0].backends[0] already",
+			"doc:3:82 groups[0].backends[1].address: backends[0] has the same address and port"}},
+	{"weight_out_of_range__is_refused",
+		VERSION PORTS "groups: [{name: g, backends: [{name: b, address: 198.18.2.1, weight: 1001}]}]\n",
+		{"doc:3:70 groups[0].backends[0].weight: 1001 is out of range, must be 0..1000"}},
+	{"check_without_a_port__is_refused",
+		VERSION PORTS "groups: [{name: g, check: {type: tcp}, backends: [{name: b, address: 198.18.2.1}]}]\n",
+		{"doc:3:51 groups[0].backends[0]: has port 0 (the listener's), so the group's check needs a port of "
+		 "its own"}},
+	{"check_keys_of_another_type__are_refused",
+		VERSION PORTS "groups: [{name: g, check: {type: tcp, path: /, status: 200, send: x}, backends: []}]\n",
+		{"doc:3:45 groups[0].check: key path is for type http only",
+			"doc:3:56 groups[0].check: key status is for type http only",
+			"doc:3:67 groups[0].check: key send is for type udp only"}},
+	{"udp_check_without_send__is_refused", VERSION PORTS "groups: [{name: g, check: {type: udp}, backends: []}]\n",
+		{"doc:3:27 groups[0].check: key send is missing: a UDP check needs something to send"}},
+	{"check_that_outlasts_its_interval__is_refused",
+		VERSION PORTS
+		"groups: [{name: g, check: {type: tcp, interval_ms: 100, timeout_ms: 200}, backends: []}]\n",
+		{"doc:3:69 groups[0].check: timeout_ms 200 is longer than interval_ms 100"}},
+	{"http_path_that_ends_its_line__is_refused",
+		VERSION PORTS
+		"groups: [{name: g, check: {type: http, path: \"/a b\", host: \"x\\r\\ny\"}, backends: []}]\n",
+		{"doc:3:46 groups[0].check.path: must be printable ASCII without blanks (percent-encode others)",
+			"doc:3:60 groups[0].check.host: must be printable ASCII"}},
+	{"probe_that_is_no_bytes__is_refused",
+		VERSION PORTS "groups: [{name: g, check: {type: udp, send: \"\\u0100\"}, backends: []}]\n",
+		{"doc:3:45 groups[0].check.send: must have 1 to 512 bytes, written as ASCII or \"\\xNN\""}},
+	{"status_out_of_range__is_refused",
+		VERSION PORTS "groups: [{name: g, check: {type: http, status: 99-200}, backends: []}]\n",
+		{"doc:3:48 groups[0].check.status: is out of range, must be within 100..599"}},
+	{"three_errors__are_all_three_named",
+		HEAD
+		"workers: 0\nlisteners:\n- {name: l1, address: 198.18.1.300, protocol: tcp, ports: 80, group: web}\n"
+		"- {name: l2, address: 198.18.1.100, protocol: tcp, ports: 80, group: nowhere}\n",
+		{"doc:5:10 workers: 0 is out of range, must be 1..64",
+			"doc:7:23 listeners[0].address: \"198.18.1.300\" is no IPv4 or IPv6 address",
+			"doc:8:70 listeners[1].group: there is no group \"nowhere\""}},
+};
+
+static void document__is_refused_with_exactly_its_errors(void **state)
+{
+	const struct row *row = *state;
+	struct slu_config *config;
+	struct slu_errors errors;
+	size_t i;
+
+	slu_errors_init(&errors, "doc");
+	assert_int_not_equal(slu_config_parse(row->text, strlen(row->text), &config, &errors), 0);
+	assert_null(config);
+	for (i = 0; i < errors.count; i++) {
+		char *text = slu_errors_format(&errors, i);
+		bool expected = false;
+
+		for (size_t j = 0; row->errors[j] != NULL; j++)
+			expected |= strcmp(text, row->errors[j]) == 0;
+		if (!expected)
+			print_error("not expected: %s\n", text);
+		assert_true(expected);
+		free(text);
+	}
+	while (row->errors[i] != NULL)
+		print_error("expected and not there, one of %s\n", row->errors[i++]);
+	assert_int_equal(i, errors.count);
+	slu_errors_clear(&errors);
+}
+
+static struct slu_config *good(const char *text)
+{
+	struct slu_config *config;
+	struct slu_errors errors;
+
+	slu_errors_init(&errors, "doc");
+	slu_config_parse(text, strlen(text), &config, &errors);
+	for (size_t i = 0; i < errors.count; i++)
+		print_error("%s: %s\n", errors.items[i].path, errors.items[i].rule);
+	slu_errors_clear(&errors);
+	assert_non_null(config);
+	return config;
+}
+
+static void errors_without_end__are_counted_not_kept(void **state)
+{
+	size_t bytes = 0, count = 3000;
+	char *text = malloc(32 * count + 256);
+	struct slu_config *config;
+	struct slu_errors errors;
+
+	(void)state;
+	bytes += (size_t)sprintf(text, HEAD);
+	for (size_t i = 0; i < count; i++)
+		bytes += (size_t)sprintf(text + bytes, "unknown%zu: 1\n", i);
+	slu_errors_init(&errors, "doc");
+	assert_int_not_equal(slu_config_parse(text, bytes, &config, &errors), 0);
+	assert_int_equal(errors.count, SLU_ERRORS_MAX);
+	assert_int_equal(errors.suppressed, count - SLU_ERRORS_MAX);
+	slu_errors_clear(&errors);
+	free(text);
+}
+
+static void oversized_document__is_refused_unread(void **state)
+{
+	size_t bytes = SLU_CONFIG_MAX_BYTES + 1;
+	char *text = malloc(bytes);
+	struct slu_config *config;
+	struct slu_errors errors;
+
+	(void)state;
+	memset(text, '#', bytes);
+	slu_errors_init(&errors, "doc");
+	assert_int_not_equal(slu_config_parse(text, bytes, &config, &errors), 0);
+	assert_string_equal(errors.items[0].rule, "the document has 4194305 bytes, at most 4194304 are read");
+	slu_errors_clear(&errors);
+	free(text);
+}
+
+static void missing_file_and_folder__are_errors_with_the_reason(void **state)
+{
+	struct slu_config *config;
+	struct slu_errors errors;
+
+	(void)state;
+	slu_errors_init(&errors, "x");
+	assert_int_not_equal(slu_config_load("/nonexistent/lb.yaml", &config, &errors), 0);
+	assert_int_not_equal(slu_config_load("/", &config, &errors), 0);
+	assert_int_equal(errors.count, 2);
+	assert_string_equal(errors.items[0].rule, "cannot be read: No such file or directory");
+	assert_string_equal(errors.items[1].rule, "cannot be read: Is a directory");
+	slu_errors_clear(&errors);
+}
+
+static void values_left_out__have_their_defaults(void **state)
+{
+	struct slu_config *config = good(HEAD "listeners: [" LISTENER "]\n");
+	const struct slu_config_listener *listener = &config->listeners[0];
+	const struct slu_timeouts expected = {60, 120, 900, 120, 120, 10, 60, 30, 300};
+
+	(void)state;
+	assert_string_equal(config->node, "sluice");
+	assert_string_equal(config->state_dir, "/var/lib/sluice");
+	assert_string_equal(config->api, "/run/sluice/api.sock");
+	assert_int_equal(config->workers, 1);
+	assert_int_equal(config->sessions, 1000000);
+	assert_int_equal(config->ports[0].queues, 1);
+	assert_int_equal(config->groups[0].scheduler, SLU_SCHED_MAGLEV);
+	assert_int_equal(config->groups[0].check.type, SLU_CHECK_NONE);
+	assert_int_equal(config->groups[0].backends[0].weight, 1);
+	assert_int_equal(listener->mode, SLU_MODE_FULLNAT);
+	assert_true(listener->offload);
+	assert_int_equal(listener->offload_threshold_packets, 3);
+	assert_memory_equal(&listener->timeouts, &expected, sizeof(expected));
+	slu_config_free(config);
+}
+
+static void values_given__are_read(void **state)
+{
+	struct slu_config *config = good(VERSION PORTS
+		"local_addresses: [198.18.2.254-198.18.3.1, \"fd00:2::1\"]\n"
+		"groups:\n"
+		"- {name: none, backends: []}\n"
+		"- name: web\n"
+		"  check: {type: http, path: /up, host: h, status: 200-299, port: 81, interval_ms: 50, rise: 4, fall: "
+		"5}\n"
+		"  scheduler: wlc\n"
+		"  backends: [{name: b1, address: 198.18.2.11, weight: 0}]\n"
+		"listeners:\n"
+		"- {name: l, address: 198.18.1.9, protocol: udp, ports: 5-7, mode: nat, vpc: 16777215, group: web,\n"
+		"   offload: {enabled: false, threshold_packets: 9}, timeouts: {udp_s: 7, close_s: 2}}\n");
+	const struct slu_config_check *check = &config->groups[1].check;
+	const struct slu_config_listener *listener = &config->listeners[0];
+	char text[SLU_IP_TEXT_BYTES];
+
+	(void)state;
+	assert_int_equal(config->local_count, 5);
+	assert_string_equal(slu_ip_format(&config->locals[2], text), "198.18.3.0");
+	assert_int_equal(config->locals[4].family, 6);
+	assert_int_equal(check->type, SLU_CHECK_HTTP);
+	assert_string_equal(check->path, "/up");
+	assert_string_equal(check->host, "h");
+	assert_int_equal(check->status_last, 299);
+	assert_int_equal(check->timeout_ms, 50); /* the default would outlast the interval */
+	assert_int_equal(check->rise * 10 + check->fall, 45);
+	assert_int_equal(config->groups[1].backends[0].weight, 0);
+	assert_int_equal(listener->group_index, 1);
+	assert_int_equal(listener->protocol, 17);
+	assert_int_equal(listener->port_first * 10 + listener->port_last, 57);
+	assert_int_equal(listener->vpc, SLU_VPC_MAX);
+	assert_false(listener->offload);
+	assert_int_equal(listener->timeouts.udp, 7);
+	assert_int_equal(listener->timeouts.close, 2);
+	slu_config_free(config);
+}
+
+static void same_address_for_other_protocol_port_or_network__is_accepted(void **state)
+{
+	struct slu_config *config =
+		good(HEAD "listeners:\n- " LISTENER "\n"
+			  "- {name: a, address: 198.18.1.100, protocol: udp, ports: 80, group: web}\n"
+			  "- {name: b, address: 198.18.1.100, protocol: tcp, ports: 81, group: web}\n"
+			  "- {name: c, address: 198.18.1.100, protocol: tcp, ports: 80, group: web, vpc: 1}\n");
+
+	(void)state;
+	assert_int_equal(config->listener_count, 4);
+	slu_config_free(config);
+}
+
+static void json__is_read_as_yaml(void **state)
+{
+	struct slu_config *config =
+		good("{\"version\":1,\n\t\"ports\":[{\"name\":\"p\",\"device\":\"d\",\"tap\":\"t\"}],"
+		     "\"groups\":[],\"workers\":2}");
+
+	(void)state;
+	assert_int_equal(config->workers, 2);
+	slu_config_free(config);
+}
+
+static void dump__is_read_back_to_the_same_document(void **state)
+{
+	struct slu_config *config =
+		good(VERSION "eal: [--no-huge]\n"
+			     "ports: [{name: p0, device: \"d0,a=b\", index: 1, tap: t0, queues: 2, addresses: "
+			     "[198.18.1.2/24, \"fd00::2/64\"]}]\n" LOCALS "groups:\n"
+			     "- {name: a, check: {type: udp, port: 5, send: \"\\x00\\x7f\\xff\\x80a\\\"\", expect: "
+			     "\"\\xe9\\n\"}, backends: []}\n"
+			     "- {name: b, check: {type: http, status: 200-204, host: x}, scheduler: rr, backends: "
+			     "[{name: b1, address: 198.18.2.1, port: 8}]}\n"
+			     "listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 8-9, vpc: 5, group: b, "
+			     "offload: {enabled: false}}]\n");
+	char *text = slu_config_dump(config), *again;
+	struct slu_config *other = good(text);
+	const struct slu_config_check *check = &other->groups[0].check;
+
+	(void)state;
+	again = slu_config_dump(other);
+	assert_string_equal(text, again);
+	assert_int_equal(check->send_bytes, 6);
+	assert_memory_equal(check->send,
+		"\0\x7f\xff\x80"
+		"a\"",
+		6);
+	assert_memory_equal(check->expect, "\xe9\n", 2);
+	free(text);
+	free(again);
+	slu_config_free(config);
+	slu_config_free(other);
+}
+
+static void settings_that_need_a_restart__are_each_named(void **state)
+{
+	struct slu_config *now = good(HEAD),
+			  *next = good(
+				  VERSION "node: other\nstate_dir: /x\napi: /y\nworkers: 2\nsessions: 2000\neal: [-v]\n"
+					  "ports: [{name: p0, device: d0, tap: t0, addresses: [198.18.1.2/25]}]\n"),
+			  *same = good(HEAD "listeners: [" LISTENER "]\n");
+	static const char *const keys[] = {"node", "state_dir", "api", "workers", "sessions", "eal", "ports"};
+	struct slu_errors errors;
+
+	(void)state;
+	slu_errors_init(&errors, "doc");
+	assert_int_equal(slu_config_restart_check(now, same, &errors), 0);
+	assert_int_equal(slu_config_restart_check(now, next, &errors), 7);
+	for (size_t i = 0; i < 7; i++) {
+		assert_string_equal(errors.items[i].path, keys[i]);
+		assert_non_null(strstr(errors.items[i].rule, "needs a restart"));
+	}
+	slu_errors_clear(&errors);
+	slu_config_free(now);
+	slu_config_free(next);
+	slu_config_free(same);
+}
+
+static void examples__are_good(void **state)
+{
+	static const char *const files[] = {"docs/examples/card.yaml", "docs/examples/af_packet.yaml"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct slu_config *config;
+		struct slu_errors errors;
+
+		slu_errors_init(&errors, files[i]);
+		if (slu_config_load(files[i], &config, &errors) != 0)
+			print_error("%s: %s\n", errors.items[0].path, errors.items[0].rule);
+		assert_int_equal(errors.count, 0);
+		assert_true(config->listener_count > 0);
+		slu_config_free(config);
+		slu_errors_clear(&errors);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest others[] = {
+		cmocka_unit_test(errors_without_end__are_counted_not_kept),
+		cmocka_unit_test(oversized_document__is_refused_unread),
+		cmocka_unit_test(missing_file_and_folder__are_errors_with_the_reason),
+		cmocka_unit_test(values_left_out__have_their_defaults),
+		cmocka_unit_test(values_given__are_read),
+		cmocka_unit_test(same_address_for_other_protocol_port_or_network__is_accepted),
+		cmocka_unit_test(json__is_read_as_yaml),
+		cmocka_unit_test(dump__is_read_back_to_the_same_document),
+		cmocka_unit_test(settings_that_need_a_restart__are_each_named),
+		cmocka_unit_test(examples__are_good),
+	};
+	enum { BAD = sizeof(bad) / sizeof(bad[0]), OTHERS = sizeof(others) / sizeof(others[0]) };
+	struct CMUnitTest tests[BAD + OTHERS];
+
+	for (size_t i = 0; i < BAD; i++)
+		tests[i] = (struct CMUnitTest){.name = bad[i].name,
+			.test_func = document__is_refused_with_exactly_its_errors,
+			.initial_state = (void *)(uintptr_t)&bad[i]};
+	memcpy(&tests[BAD], others, sizeof(others));
+	return _cmocka_run_group_tests("config", tests, BAD + OTHERS, NULL, NULL);
+}
