@@ -13,3 +13,13 @@ UNIT_TESTS += $(DATAPLANE_TESTS)
 $(B)/tests/unit/dataplane_fixture.o $(DATAPLANE_TESTS:=.o): CFLAGS += $(DPDK_CFLAGS)
 $(DATAPLANE_TESTS): %: %.o $(B)/tests/unit/dataplane_fixture.o $(DATAPLANE_LIBS)
 	$(CC) $(LDFLAGS) $^ -o $@ $(DPDK_LIBS) -lcmocka
+
+# bench-l4: the source is a driver, so it needs the driver headers.
+L4_BENCH := $(B)/tests/bench/l4
+$(L4_BENCH)/source.o: CFLAGS += -fPIC -DALLOW_INTERNAL_API -isystem $(B)/dpdk-src/include $(DPDK_CFLAGS)
+$(L4_BENCH)/source.o: | $(B)/dpdk-src/version
+$(L4_BENCH)/bench.o: CFLAGS += $(DPDK_CFLAGS)
+$(L4_BENCH)/librte_net_l4source.so: $(L4_BENCH)/source.o
+	$(CC) -shared -Wl,-z,nodelete -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev
+$(L4_BENCH)/bench: $(L4_BENCH)/bench.o $(L4_BENCH)/source.o $(DATAPLANE_LIBS)
+	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev
