@@ -24,3 +24,9 @@ $(B)/tests/unit/test_flow_port.o: CFLAGS += $(DPDK_CFLAGS) -DALLOW_EXPERIMENTAL_
 $(B)/tests/unit/test_flow_port: $(B)/tests/unit/test_flow_port.o $(B)/host/offload/flow_port.o $(B)/host/offload/flow_rule.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lrte_eal
 UNIT_TESTS += $(B)/tests/unit/test_flow_port
+
+TEST_TAP_OBJS := $(patsubst %,$(B)/host/%.o,ports/tap ports/addresses ports/netlink ports/neighbours ports/mirror ports/isolate control/ip)
+$(B)/tests/unit/test_tap.o: CFLAGS += $(DPDK_CFLAGS)
+$(B)/tests/unit/test_tap: $(B)/tests/unit/test_tap.o $(TEST_TAP_OBJS)
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lmnl
+UNIT_TESTS += $(B)/tests/unit/test_tap

@@ -114,8 +114,8 @@ static int answer(void *data)
 	return 0;
 }
 
-int rte_flow_query(
-	uint16_t port, struct rte_flow *flow, const struct rte_flow_action *action, void *data, struct rte_flow_error *error)
+int rte_flow_query(uint16_t port, struct rte_flow *flow, const struct rte_flow_action *action, void *data,
+	struct rte_flow_error *error)
 {
 	(void)port;
 	(void)flow;
@@ -123,8 +123,9 @@ int rte_flow_query(
 	return card.rule_lives ? answer(data) : refuse(error, ENOENT);
 }
 
-struct rte_flow_action_handle *rte_flow_action_handle_create(uint16_t port, const struct rte_flow_indir_action_conf *conf,
-	const struct rte_flow_action *action, struct rte_flow_error *error)
+struct rte_flow_action_handle *rte_flow_action_handle_create(uint16_t port,
+	const struct rte_flow_indir_action_conf *conf, const struct rte_flow_action *action,
+	struct rte_flow_error *error)
 {
 	struct rte_flow_action_handle *handle;
 
@@ -208,7 +209,8 @@ static struct slu_offload_request request(uint8_t family, uint8_t protocol)
 static const struct slu_flow_dialect modern = {.spelling = SLU_FLOW_MODERN, .transfer = true};
 static const struct slu_flow_dialect legacy = {.spelling = SLU_FLOW_LEGACY, .transfer = false};
 
-static const struct rte_flow_action_modify_field *modify_of(const struct slu_flow_rule *rule, enum rte_flow_field_id field)
+static const struct rte_flow_action_modify_field *modify_of(
+	const struct slu_flow_rule *rule, enum rte_flow_field_id field)
 {
 	for (uint32_t i = 0; i < rule->action_count; i++) {
 		const struct rte_flow_action_modify_field *modify = rule->actions[i].conf;
@@ -343,8 +345,8 @@ static void the_modern_spelling_and_transfer_are_tried_first(void **state)
 	} rows[] = {{true, true, true, true, true, SLU_FLOW_MODERN, true},
 		{true, true, false, true, true, SLU_FLOW_MODERN, false},
 		{false, true, true, true, true, SLU_FLOW_LEGACY, true},
-		{false, true, false, true, true, SLU_FLOW_LEGACY, false},
-		{false, false, true, true, false, 0, false}, {true, true, false, false, false, 0, false}};
+		{false, true, false, true, true, SLU_FLOW_LEGACY, false}, {false, false, true, true, false, 0, false},
+		{true, true, false, false, false, 0, false}};
 	struct slu_flow_port port;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -456,11 +458,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {T(the_pattern_is_exact_unfragmented_and_without_end_flags),
-		T(modern_actions_set_every_field_and_end_at_the_represented_port), T(ipv6_and_udp_name_their_own_fields),
-		T(legacy_actions_say_the_same_in_old_words), T(what_no_rule_can_say_is_refused),
-		T(the_modern_spelling_and_transfer_are_tried_first),
-		T(indirect_actions_are_used_only_where_rules_take_them), T(packets_counted_while_a_rule_dies_are_not_lost),
-		T(a_refused_rule_leaves_no_counter_behind),
+		T(modern_actions_set_every_field_and_end_at_the_represented_port),
+		T(ipv6_and_udp_name_their_own_fields), T(legacy_actions_say_the_same_in_old_words),
+		T(what_no_rule_can_say_is_refused), T(the_modern_spelling_and_transfer_are_tried_first),
+		T(indirect_actions_are_used_only_where_rules_take_them),
+		T(packets_counted_while_a_rule_dies_are_not_lost), T(a_refused_rule_leaves_no_counter_behind),
 		T(a_shared_next_hop_replaces_the_mac_action_and_is_rewritten_at_once)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
