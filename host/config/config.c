@@ -17,6 +17,7 @@ static const struct slu_place nowhere;
 
 int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors)
 {
+	size_t before = errors->count + errors->suppressed;
 	struct slu_document *document;
 	int ret;
 
@@ -33,7 +34,7 @@ int slu_config_parse(const void *text, size_t bytes, struct slu_config **config,
 	slu_schema_read(slu_document_root(document), *config, errors);
 	slu_rules_check(slu_document_root(document), *config, errors);
 	slu_document_free(document);
-	if (errors->count == 0)
+	if (errors->count + errors->suppressed == before)
 		return 0;
 	slu_errors_sort(errors);
 	slu_config_free(*config);

@@ -8,7 +8,7 @@ $(B)/host/libslu_control.a: $(CONTROL_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
 
-CONTROL_TESTS := $(patsubst %,$(B)/tests/unit/test_%,config ids generation health)
+CONTROL_TESTS := $(patsubst %,$(B)/tests/unit/test_%,config ids generation health control)
 UNIT_TESTS += $(CONTROL_TESTS)
 
 $(CONTROL_TESTS) $(B)/tests/unit/control_agent: %: %.o $(B)/host/libslu_control.a $(B)/lib/libslu.a
