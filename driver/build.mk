@@ -19,8 +19,15 @@ $(B)/lib/librte_net_sluice.so: $(DRIVER_OBJS) $(B)/lib/libslu.a driver/exports.m
 
 PROGRAMS += $(B)/lib/librte_net_sluice.so
 
-# Unit tests of lib/flow_* and driver/base.
-DRIVER_UNIT := flow_hash flow_place
-$(patsubst %,$(B)/tests/unit/test_%,flow_hash flow_place): $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(B)/lib/libslu.a
-	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
-UNIT_TESTS += $(patsubst %,$(B)/tests/unit/test_%,$(DRIVER_UNIT))
+# Everything below DPDK: tests and the table's bench run it without.
+DRIVER_BASE := $(B)/driver/libslu_driver_base.a
+$(DRIVER_BASE): $(patsubst %.c,$(B)/%.o,$(wildcard driver/base/*.c))
+	@rm -f $@
+	ar rcs $@ $^
+
+# Unit tests of lib/flow_* and of the driver.
+DRIVER_UNIT := $(patsubst %,$(B)/tests/unit/test_%,flow_hash flow_place driver_flow_table)
+$(B)/tests/unit/test_driver_flow_table: $(B)/tests/unit/driver_fake_card.o
+$(DRIVER_UNIT): $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(DRIVER_BASE) $(B)/lib/libslu.a
+	$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -lcmocka -lfdt -lpthread $(DRIVER_UNIT_LIBS)
+UNIT_TESTS += $(DRIVER_UNIT)

@@ -173,9 +173,9 @@ static void free_device(struct slu_device *d)
 			;
 		rte_intr_instance_free(d->hangup);
 	}
+	slu_command_fini(&d->ring); /* operations under way fail, and look at the table */
 	slu_flow_age_destroy(d);
 	slu_flow_table_destroy(d->table);
-	slu_command_fini(&d->ring);
 	struct rte_flow *flow;
 	while ((flow = LIST_FIRST(&d->orphans))) {
 		LIST_REMOVE(flow, next);

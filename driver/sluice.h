@@ -22,8 +22,8 @@
 
 extern int slu_logtype;
 #define SLU_LOG(level, ...)                                                                                            \
-	rte_log(RTE_LOG_##level, (uint32_t)slu_logtype, "net_sluice: " RTE_FMT(__VA_ARGS__, "\n") RTE_FMT_IGNORE(__VA_ARGS__))
-#define RTE_FMT_IGNORE(...)
+	rte_log(RTE_LOG_##level, (uint32_t)slu_logtype,                                                                \
+		RTE_FMT("net_sluice: " RTE_FMT_HEAD(__VA_ARGS__, ) "\n", RTE_FMT_TAIL(__VA_ARGS__, )))
 
 struct slu_port;
 

@@ -18,6 +18,7 @@
 
 struct slu_flow_table {
 	struct slu_command_ring *ring;
+	const struct slu_memory *memory;
 	uint32_t base; /* of the flow registers */
 	uint32_t bucket_bits, next_hops;
 	uint32_t secret[SLU_NIC_HASH_KEYS];
@@ -674,7 +675,7 @@ static int allocate(struct slu_flow_table *t, const struct slu_card *card)
 		return error;
 	t->flows = calloc(slu_flow_place_slots(t->place), sizeof(struct slu_flow *));
 	t->slot_epochs = calloc(slu_flow_place_slots(t->place), sizeof(*t->slot_epochs));
-	t->scratch = t->ring->memory->alloc(SCRATCH_BYTES, 4096);
+	t->scratch = t->memory->alloc(SCRATCH_BYTES, 4096);
 	return t->flows && t->slot_epochs && t->scratch ? 0 : -ENOMEM;
 }
 
@@ -686,6 +687,7 @@ int slu_flow_table_create(struct slu_command_ring *ring, const struct slu_card *
 	if (!t)
 		return -ENOMEM;
 	t->ring = ring;
+	t->memory = ring->memory;
 	t->base = card->flow_base;
 	t->bucket_bits = card->bucket_bits;
 	t->next_hops = 1u << card->next_hop_bits;
@@ -721,6 +723,6 @@ void slu_flow_table_destroy(struct slu_flow_table *table)
 	free(t->flows);
 	free(t->slot_epochs);
 	if (t->scratch)
-		t->ring->memory->free(t->scratch);
+		t->memory->free(t->scratch);
 	free(t);
 }

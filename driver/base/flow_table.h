@@ -79,7 +79,7 @@ enum slu_flow_refusal {
  */
 int slu_flow_table_create(struct slu_command_ring *ring, const struct slu_card *card, bool warm,
 	struct slu_flow_table **table, char *why, size_t why_bytes);
-/* Leaves the card as it is. Flows in the table stay their owners'. */
+/* Leaves the card as it is. Flows in the table stay their owners'. The ring is stopped already: no operation is under way. */
 void slu_flow_table_destroy(struct slu_flow_table *table);
 
 /*
