@@ -88,7 +88,7 @@ enum : uint64_t {
 	TX_RING = 0x30040ull,
 	TX_WB = 0x50008ull,
 	DATA = 0x7F0010000000ull,
-	DATA_BYTES = 0x400000ull,
+	DATA_BYTES = 0x800000ull,
 };
 
 template <class V> struct HostDriver {

@@ -467,7 +467,7 @@ static void receive(Tap &tap, bool slow)
 	const unsigned frames = 600;
 	std::deque<Frame> expected[4];
 	std::deque<uint64_t> buffers[4];
-	uint64_t given = 0;
+	uint64_t given[4] = {};
 	unsigned done = 0, wrong = 0, sent = 0;
 
 	if (slow)
@@ -487,7 +487,7 @@ static void receive(Tap &tap, bool slow)
 
 				while (n--) {
 					/* Buffers end where they like in their page; some cross several. */
-					uint64_t addr = DATA + given++ % 300 * 0x3040;
+					uint64_t addr = DATA + q * 0x190000 + given[q]++ % 130 * 0x3040;
 
 					buffers[q].push_back(addr);
 					h.give_rx(q, addr, 9216, n == 0);
