@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,6 +433,8 @@ int slu_api_create(struct event_base *base, struct slu_control *control, const s
 	*result = NULL;
 	if (fd < 0)
 		return fd;
+	/* libevent writes without MSG_NOSIGNAL, and a client that goes away must not end the agent. */
+	signal(SIGPIPE, SIG_IGN);
 	api = slu_memory_zeroed(1, sizeof(*api));
 	api->base = base;
 	api->control = control;

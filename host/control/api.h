@@ -83,7 +83,7 @@ struct slu_api;
 /*
  * Listens on the UNIX socket `path` (mode 0600; its folder is made if missing;
  * a socket that nobody serves is replaced). `control` and whatever providers
- * point to outlive the API.
+ * point to outlive the API. SIGPIPE of the process is ignored from here on.
  *
  * Returns 0; -EADDRINUSE if somebody serves that socket; other -errno.
  */

@@ -13,3 +13,7 @@ UNIT_TESTS += $(CONTROL_TESTS)
 
 $(CONTROL_TESTS) $(B)/tests/unit/control_agent: %: %.o $(B)/host/libslu_control.a $(B)/lib/libslu.a
 	$(CC) $(LDFLAGS) $< $(CONTROL_LIBS) -lcmocka -o $@
+
+# The API and sluicectl, from outside.
+UNIT_TESTS += tests/unit/test_api.py
+tests/unit/test_api.py: $(B)/tests/unit/control_agent $(B)/bin/sluicectl
