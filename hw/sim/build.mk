@@ -16,7 +16,7 @@ SIM_CXXFLAGS = -O3 -g1 -std=gnu++17 -fPIC -Iinclude -Ihw/sim -march=x86-64-v2 -f
 define nic_model
 $(1)/obj/Vsluice_nic.mk: $$(NIC_RTL) hw/build.mk hw/sim/build.mk
 	@mkdir -p $(1)
-	$$(VERILATOR) --cc --compiler clang -O3 --x-assign fast --x-initial fast -Wno-fatal --top-module sluice_nic \
+	$$(VERILATOR) --cc --compiler clang -O3 --x-assign fast --x-initial fast -Wno-fatal -Wno-lint $(RTL_LINT) --top-module sluice_nic \
 		$$(NIC_PARAMS) $(2) -I$$(NIC_RTL_DIR) --Mdir $(1)/obj $$(NIC_RTL)
 	@touch $$@
 $(1)/obj/Vsluice_nic__ALL.a: $(1)/obj/Vsluice_nic.mk
