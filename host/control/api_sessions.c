@@ -133,10 +133,18 @@ static void walk_free(struct walk *walk)
 	free(walk);
 }
 
+/*
+ * The connection goes down under an answer. If it broke, libevent has parted
+ * the request from it, and it is ours; else (shutdown) it goes with it.
+ */
 static void on_closed(struct evhttp_connection *connection, void *arg)
 {
+	struct walk *walk = arg;
+
 	(void)connection;
-	walk_free(arg); /* the request goes with its connection */
+	if (evhttp_request_get_connection(walk->request) == NULL)
+		evhttp_request_free(walk->request);
+	walk_free(walk);
 }
 
 static void finish(struct walk *walk, bool more)

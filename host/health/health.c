@@ -251,7 +251,8 @@ void slu_health_update(struct slu_health *health, struct slu_health_target *targ
 	struct patient **patients = slu_memory_zeroed(count, sizeof(*patients));
 	size_t old = 0, newcomers = count > health->count ? count - health->count : 0;
 
-	qsort(targets, count, sizeof(*targets), compare_targets);
+	if (count > 1)
+		qsort(targets, count, sizeof(*targets), compare_targets);
 	for (size_t i = 0; i < count; i++) {
 		while (old < health->count && health->patients[old]->id < targets[i].id)
 			discharge(health->patients[old++]);

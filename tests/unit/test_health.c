@@ -33,13 +33,15 @@ struct server {
 };
 
 struct connection {
+	struct connection *next;
 	struct server *server;
-	int fd;
+	int fd; /* -1: closed */
 };
 
 static struct {
 	struct event_base *base;
 	struct slu_health *health;
+	struct connection *connections; /* freed at the end */
 	unsigned changes;
 	char log[512]; /* the last line */
 } fixture;
@@ -72,6 +74,14 @@ static int stop(void **state)
 	(void)state;
 	slu_health_destroy(fixture.health);
 	event_base_free(fixture.base);
+	while (fixture.connections != NULL) {
+		struct connection *connection = fixture.connections;
+
+		fixture.connections = connection->next;
+		if (connection->fd >= 0)
+			close(connection->fd);
+		free(connection);
+	}
 	return 0;
 }
 
@@ -123,7 +133,7 @@ static void on_bytes(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	close(fd);
-	free(connection);
+	connection->fd = -1;
 }
 
 static void on_connection(evutil_socket_t fd, short what, void *arg)
@@ -133,10 +143,10 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	connection->server = arg;
 	connection->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (connection->fd < 0) {
-		free(connection);
+	connection->next = fixture.connections;
+	fixture.connections = connection;
+	if (connection->fd < 0)
 		return;
-	}
 	connection->server->served++;
 	event_base_once(fixture.base, connection->fd, EV_READ, on_bytes, connection, NULL);
 }
