@@ -283,6 +283,25 @@ bool slu_offload_next(struct slu_dataplane *dp, struct slu_offload_request *requ
 	return false;
 }
 
+/*
+ * Both FINs seen. The worker sets the flag and then looks at the state, the control thread the other way round, both with
+ * locked operations: one of them notices a rule that is made while the session ends.
+ */
+static bool is_finished(const struct slu_worker *w, slu_session_ref session)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, (uint32_t)session);
+
+	return (__atomic_load_n(&hot->flags, __ATOMIC_RELAXED) & BOTH_FINS) == BOTH_FINS;
+}
+
+bool slu_offload_wanted(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir)
+{
+	struct slu_worker *w;
+	struct slu_session_cold *cold = cold_of(dp, session, &w);
+
+	return cold && state_of(cold, dir) == SLU_OFFLOAD_ASKED && !is_finished(w, session);
+}
+
 bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir, bool ok)
 {
 	struct slu_worker *w;
@@ -290,8 +309,11 @@ bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum sl
 
 	if (!cold)
 		return false;
-	if (ok)
-		return move_state(cold, dir, SLU_OFFLOAD_ASKED, SLU_OFFLOAD_CARD);
+	if (ok) {
+		if (!move_state(cold, dir, SLU_OFFLOAD_ASKED, SLU_OFFLOAD_CARD))
+			return false;
+		return !is_finished(w, session) || !move_state(cold, dir, SLU_OFFLOAD_CARD, SLU_OFFLOAD_TAKING);
+	}
 	/* After a restart the last counters of a rule that is lost may be here. */
 	return move_state(cold, dir, SLU_OFFLOAD_ASKED,
 		cold->card_packets[dir] ? SLU_OFFLOAD_GONE : SLU_OFFLOAD_REFUSED);

@@ -363,16 +363,19 @@ static int install(struct slu_engine *engine, struct slu_offload_request *reques
 static void serve_install(struct slu_engine *engine, struct slu_offload_request *request)
 {
 	uint32_t old = slu_flow_map_get(&engine->flow_of[request->dir], request->session);
-	bool ok;
+	enum slu_dir dir = (enum slu_dir)request->dir;
+	bool ok = false;
 
 	if (old != SLU_FLOW_MAP_NONE)
 		take_back(engine, old);
-	ok = install(engine, request) == 0;
-	if (!slu_offload_done(engine->settings.dp, request->session, (enum slu_dir)request->dir, ok) && ok) {
-		struct slu_flow_counts counts;
-
+	if (slu_offload_wanted(engine->settings.dp, request->session, dir))
+		ok = install(engine, request) == 0;
+	else
 		engine->counters.session_gone++;
-		end_flow(engine, slu_flow_map_get(&engine->flow_of[request->dir], request->session), &counts);
+	if (!slu_offload_done(engine->settings.dp, request->session, dir, ok) && ok) {
+		/* The session ended while its rule was made. */
+		engine->counters.session_gone++;
+		take_back(engine, slu_flow_map_get(&engine->flow_of[dir], request->session));
 	}
 }
 
