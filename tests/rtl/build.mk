@@ -16,7 +16,7 @@ endef
 # $(1): name of the bench, $(2): its models.
 define host_bench
 $(B)/tests/rtl/$(1): tests/rtl/$(1).cc $(foreach m,$(2),$(B)/tests/rtl/$(m)/$(m)__ALL.a) $(B)/tests/rtl/verilated.a
-	$$(CLANG)++ $$(HOST_BENCH_CXXFLAGS) $(foreach m,$(2),-isystem $(B)/tests/rtl/$(m)) $$< \
+	$$(CLANG)++ $$(HOST_BENCH_CXXFLAGS) $(foreach m,$(2),-isystem $(B)/tests/rtl/$(m)) $$(filter %.cc,$$^) \
 		$(foreach m,$(2),$(B)/tests/rtl/$(m)/$(m)__ALL.a) $(B)/tests/rtl/verilated.a -latomic -pthread -o $$@
 RTL_TESTS += $(B)/tests/rtl/$(1)
 endef
@@ -26,3 +26,8 @@ $(eval $(call host_model,Vstats_full,slu_flow_stats,-GFlowIdBits=20 -GSetBits=10
 $(eval $(call host_bench,test_flow_stats,Vstats_small Vstats_full))
 $(eval $(call host_model,Vslu_host_if,slu_host_if,-GBucketBits=6 -GFlowIdBits=12 -GNextHopBits=4,$(HOST_RTL)))
 $(eval $(call host_bench,test_host_if,Vslu_host_if))
+
+# The whole card, with small tables; judged by the flow engine's model.
+$(eval $(call host_model,Vsluice_nic,sluice_nic,-GBucketBits=8 -GFlowIdBits=12 -GNextHopBits=6,$(filter-out $(RTL_PACKAGES),$(RTL_SOURCES)) $(NIC_DT_ROM)))
+$(B)/tests/rtl/test_nic: tests/rtl/flow_model.cc tests/rtl/flow_traffic.cc
+$(eval $(call host_bench,test_nic,Vsluice_nic))
