@@ -19,7 +19,7 @@ PROGRAMS :=
 UNIT_TESTS := tests/unit/test_run.sh
 RTL_TESTS :=
 COSIM_TESTS :=
-E2E_TESTS := tests/e2e/test_lab.sh
+E2E_TESTS := tests/e2e/test_lab.sh tests/e2e/test_forward_plain.sh tests/e2e/test_forward_card.sh
 # For `make lint`: targets of the rooms; include options and generated files that their C code needs.
 LINTS :=
 LINT_INCLUDES :=

@@ -9,7 +9,7 @@
 #   198.18.2.0/24, fd00:2::/64  backends .11 to .13, node .2, local addresses of FULLNAT .100 to .103
 
 LAB_BUILD=${LAB_BUILD:-build}
-LAB_CTL() { "$LAB_BUILD/bin/sluicectl" --api "$LAB/api.sock" "$@"; }
+LAB_CTL() { "$LAB_BUILD/bin/sluicectl" --socket "$LAB/api.sock" "$@"; }
 
 # The namespaces and cables that both kinds have; $1: namespace of the balancer's wires, $2 and $3: their names.
 lab_networks() {
@@ -115,7 +115,7 @@ lab_group() {
 
 # lab_counter NAME: one of the agent's counters of the data path, by its name in host/dataplane/counters.h.
 lab_counter() {
-	LAB_CTL stats --json | jq -r --arg name "$1" '[.. | objects | .[$name]? | numbers] | add // 0'
+	LAB_CTL stats --json | jq -r --arg name "$1" '.drops[$name] // .packets[$name]'
 }
 
 # lab_get URL FILE [CURL OPTION...]: downloads from the client and compares with $LAB/www/FILE.
@@ -125,24 +125,28 @@ lab_get() {
 	lab_in client curl -sS -f --max-time 60 "$@" -o "$LAB/got" "$url" && cmp "$LAB/got" "$LAB/www/$file"
 }
 
-# Bytes and packets of IP that the client itself sends to, and gets from, ADDRESS PORT, counted by its kernel.
+# Packets that the client itself sends to, and gets from, ADDRESS PORT, counted by its kernel at the interface.
 lab_count_client() {
 	local family=ip
 	[[ $1 != *:* ]] || family=ip6
+	# TCP hands over several segments at once, whatever ethtool says; only behind the hook they become packets.
+	ip -n "$LAB_ID-client" link set dev eth0 gso_max_segs 1
 	lab_in client nft -f - <<-END
-		table inet sluice_lab
-		delete table inet sluice_lab
-		table inet sluice_lab {
+		table netdev sluice_lab
+		delete table netdev sluice_lab
+		table netdev sluice_lab {
 			counter request {}
 			counter reply {}
-			chain out { type filter hook output priority 0; $family daddr $1 tcp dport $2 counter name request; }
-			chain in { type filter hook input priority 0; $family saddr $1 tcp sport $2 counter name reply; }
+			chain out { type filter hook egress device eth0 priority 0; $family daddr $1 tcp dport $2 counter name request; }
+			chain in { type filter hook ingress device eth0 priority 0; $family saddr $1 tcp sport $2 counter name reply; }
 		}
 	END
 }
 
 # lab_client_frames request|reply: "PACKETS BYTES" of whole Ethernet frames, as the balancer counts them.
 lab_client_frames() {
-	lab_in client nft -j list counter inet sluice_lab "$1" |
-		jq -r '.nftables[] | .counter? // empty | "\(.packets) \(.bytes + 14 * .packets)"'
+	local header=0
+	[ "$1" = request ] || header=14 # at ingress it is off already
+	lab_in client nft -j list counter netdev sluice_lab "$1" |
+		jq -r --argjson header $header '.nftables[] | .counter? // empty | "\(.packets) \(.bytes + $header * .packets)"'
 }
