@@ -3,6 +3,8 @@
  * misses reach host rings, the host's frames reach the wires, statistics add up, and a reset of the host domain disturbs none
  * of what is offloaded. The flow engine's reference model judges every frame.
  */
+#include <set>
+
 #include "Vsluice_nic.h"
 #include "flow_traffic.h"
 #include "host_driver.h"
@@ -26,6 +28,7 @@ struct Nic {
 	unsigned gap_percent = 0;
 	uint64_t clocks = 0, stopped = 0;
 	std::map<uint32_t, uint64_t> packets, bytes;
+	std::set<uint32_t> used;
 
 	explicit Nic(uint64_t seed)
 		: host(top), dma(dma_ports(top), &host.pages, seed), records(record_ports(), &record_pages, seed + 1),
@@ -183,10 +186,21 @@ struct Nic {
 		memcpy(c.next_hop, &hop, 32);
 		return host.run(c) == 0;
 	}
-	bool add_flow(const model::Flow &flow, unsigned way, unsigned bank)
+	/* `first`: which of the flow's eight slots to try first. */
+	bool add_flow(const model::Flow &flow, unsigned first)
 	{
 		model::Place at = model::place(flow.key(), hash_key, BUCKET_BITS);
-		uint32_t slot = bank << (BUCKET_BITS + 2) | at.bucket[bank] << 2 | way;
+		uint32_t slot = 0;
+
+		for (unsigned i = 0; i < 8; i++) {
+			unsigned bank = (first + i) / 4 % 2;
+
+			slot = bank << (BUCKET_BITS + 2) | at.bucket[bank] << 2 | (first + i) % 4;
+			if (!used.count(slot))
+				break;
+		}
+		if (!used.insert(slot).second)
+			return false;
 		uint8_t record[128] = {};
 		slu_nic_command c = host.command(SLU_NIC_OPCODE_WRITE_RECORD, slot);
 
@@ -263,7 +277,7 @@ static void life(Tap &tap)
 	good &= nic.add_next_hop(1, 1) && nic.add_next_hop(2, 0);
 	model::Flow f4 = make_flow(nic, 5, 1, false), f6 = make_flow(nic, 6, 2, true);
 
-	good &= nic.add_flow(f4, 2, 0) && nic.add_flow(f6, 0, 1);
+	good &= nic.add_flow(f4, 2) && nic.add_flow(f6, 4);
 	tap.ok(good && h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_TAGS_VALID) == 2, "nic__command_ring__programs_two_flows");
 
 	for (auto *f : {&f4, &f6}) {
@@ -347,7 +361,7 @@ static void storm(Tap &tap)
 	good &= nic.add_next_hop(1, 1) && nic.add_next_hop(2, 0);
 	for (uint32_t i = 0; i < 60; i++) {
 		flows.push_back(make_flow(nic, i, (uint16_t)(1 + i % 2), i % 3 == 0));
-		good &= nic.add_flow(flows.back(), i % 4, i % 2);
+		good &= nic.add_flow(flows.back(), i);
 	}
 	tap.ok(good, "nic__sixty_flows__are_programmed");
 	for (unsigned round = 0; round < 400; round++) {
