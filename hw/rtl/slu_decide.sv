@@ -207,52 +207,53 @@ module slu_decide #(
 
   // Stage 3: the verdict.
   slu_regs_pkg::next_hop_t nh3;
-  logic        hit, use_rec, act_drop, act_host, act_fwd;
-  logic [7:0]  reason;
+  logic        hit, fwd, use_rec, act_drop, act_host, act_fwd;
   logic [16:0] l3_fold;
   logic [15:0] l3_csum, l4_csum;
   assign nh3     = {112'd0, nh3_q};
   assign use_rec = info3_q.fetched && match3_q && !torn3_q && !err3_q;
-  always_comb begin
-    reason   = slu_regs_pkg::REASON_NONE;
-    hit      = 1'b0;
-    act_drop = actions3_q[slu_regs_pkg::ACT_DROP];
-    act_host = actions3_q[slu_regs_pkg::ACT_TO_HOST] && !act_drop;
-    act_fwd  = actions3_q[slu_regs_pkg::ACT_FORWARD] && !act_drop && !act_host;
-    if (info3_q.off) reason = slu_regs_pkg::REASON_LOOKUP_OFF;
-    else if (meta3_q.reason != slu_regs_pkg::REASON_NONE) reason = meta3_q.reason;
-    else if (!info3_q.fetched || err3_q) reason = slu_regs_pkg::REASON_MISS;
-    else if (torn3_q) reason = slu_regs_pkg::REASON_TORN;
-    else if (!match3_q) reason = slu_regs_pkg::REASON_MISS;
-    else if (!cond3_q) reason = slu_regs_pkg::REASON_CONDITION;
-    else if (flags3_q) reason = slu_regs_pkg::REASON_TCP_FLAGS;
-    else if (act_drop) hit = 1'b1;
-    else if (act_host) begin
-      hit    = 1'b1;
-      reason = slu_regs_pkg::REASON_RULE;
-    end else if (!act_fwd || !nh_ok3_q) reason = slu_regs_pkg::REASON_NEXTHOP;
-    else if (ttl3_q) reason = slu_regs_pkg::REASON_TTL;
-    else if (mtu3_q) reason = slu_regs_pkg::REASON_MTU;
-    else hit = 1'b1;
-  end
+  assign act_drop = actions3_q[slu_regs_pkg::ACT_DROP];
+  assign act_host = actions3_q[slu_regs_pkg::ACT_TO_HOST] && !act_drop;
+  assign act_fwd  = actions3_q[slu_regs_pkg::ACT_FORWARD] && !act_drop && !act_host;
+  // A rule that can be carried out; what it wants is act_*.
+  assign hit = use_rec && meta3_q.reason == slu_regs_pkg::REASON_NONE && cond3_q && !flags3_q &&
+               (act_drop || act_host || (act_fwd && nh_ok3_q && !ttl3_q && !mtu3_q));
+  assign fwd = hit && act_fwd;
+
+  // Why the host gets a frame that no rule drops or forwards.
+  function automatic logic [7:0] first_reason(input logic off, input logic [7:0] parsed, input logic fetched, input logic torn,
+      input logic match, input logic cond, input logic flags, input logic rule, input logic nh_ok, input logic ttl);
+    first_reason = slu_regs_pkg::REASON_MTU;
+    if (off) first_reason = slu_regs_pkg::REASON_LOOKUP_OFF;
+    else if (parsed != slu_regs_pkg::REASON_NONE) first_reason = parsed;
+    else if (!fetched) first_reason = slu_regs_pkg::REASON_MISS;
+    else if (torn) first_reason = slu_regs_pkg::REASON_TORN;
+    else if (!match) first_reason = slu_regs_pkg::REASON_MISS;
+    else if (!cond) first_reason = slu_regs_pkg::REASON_CONDITION;
+    else if (flags) first_reason = slu_regs_pkg::REASON_TCP_FLAGS;
+    else if (rule) first_reason = slu_regs_pkg::REASON_RULE;
+    else if (!nh_ok) first_reason = slu_regs_pkg::REASON_NEXTHOP;
+    else if (ttl) first_reason = slu_regs_pkg::REASON_TTL;
+  endfunction
+
   assign l3_fold = {1'b0, l3_sum3_q[15:0]} + {15'd0, l3_sum3_q[17:16]};
   assign l3_csum = ~(l3_fold[15:0] + {15'd0, l3_fold[16]});
   // UDP: 0 says there is no checksum and stays; a computed 0 is sent as 0xFFFF.
   assign l4_csum = meta3_q.udp && meta3_q.l4_csum == 16'd0 ? 16'd0 :
                    meta3_q.udp && l4_sum3_q == 16'hFFFF ? 16'hFFFF : ~l4_sum3_q;
 
-  logic fwd;
-  assign fwd = hit && reason == slu_regs_pkg::REASON_NONE && !act_drop;
   always_ff @(posedge clk_i) begin
     if (v3_q) begin
       meta_o <= meta3_q;
       // One assignment in the order of slu_pkg::verdict_t.
-      verdict_o <= {fwd, reason != slu_regs_pkg::REASON_NONE, use_rec, use_rec && reason == slu_regs_pkg::REASON_RULE,
-                    reason, nh3.port,
+      verdict_o <= {fwd, !hit || act_host, use_rec, hit && act_host,
+                    first_reason(info3_q.off, meta3_q.reason, info3_q.fetched && !err3_q, torn3_q, match3_q, cond3_q, flags3_q,
+                                 act_host, act_fwd && nh_ok3_q, ttl3_q),
+                    nh3.port,
                     nh3.flags[slu_regs_pkg::NH_VLAN_SET] || (nh3.flags[slu_regs_pkg::NH_VLAN_KEEP] && meta3_q.has_tag),
                     nh3.flags[slu_regs_pkg::NH_VLAN_SET] ? {nh3.vlan_tci[7:0], nh3.vlan_tci[15:8]} : meta3_q.tci,
                     flow_id3_q, mark3_q,
-                    reason == slu_regs_pkg::REASON_RULE ? queue3_q : 16'hFFFF,
+                    (hit && act_host) ? queue3_q : 16'hFFFF,
                     actions3_q[slu_regs_pkg::ACT_SET_DMAC], actions3_q[slu_regs_pkg::ACT_SET_SMAC],
                     actions3_q[slu_regs_pkg::ACT_SET_SRC], actions3_q[slu_regs_pkg::ACT_SET_DST],
                     actions3_q[slu_regs_pkg::ACT_SET_SPORT], actions3_q[slu_regs_pkg::ACT_SET_DPORT],
@@ -263,9 +264,9 @@ module slu_decide #(
 
   always_ff @(posedge clk_i) begin
     retire_o    <= rst_ni && v3_q;
-    tag_false_o <= rst_ni && v3_q && info3_q.fetched && !err3_q && !torn3_q && !match3_q;
     rec_error_o <= rst_ni && v3_q && info3_q.fetched && err3_q;
     if (v3_q) begin
+      tag_false_o      <= info3_q.fetched && !err3_q && !torn3_q && !match3_q;  // with the verdict
       retire_epoch_o   <= info3_q.epoch;
       retire_update_o  <= hit;
       retire_count_o   <= actions3_q[slu_regs_pkg::ACT_COUNT];

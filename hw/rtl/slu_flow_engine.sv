@@ -132,10 +132,18 @@ module slu_flow_engine #(
   logic [NextHopBits-1:0] nh_waddr;
   logic                  lookup_idle, fetch_idle, retire_idle, tbl_idle;
 
+  logic [4:0] stat_idx_q;  // a statistic is being read: its registers must run
+  always_ff @(posedge clk_i) stat_idx_q <= pstat_idx_i;
+
   for (genvar p = 0; p < NumPorts; p++) begin : g_in
+    logic clk_in;
+    slu_clock_gate u_gate (
+      .clk_i, .rst_ni, .clk_o(clk_in),
+      .awake_i(rx_valid_i[p] || !in_idle[p] || head_valid[p] || tx_frame[p] || pstat_idx_i != stat_idx_q)
+    );
     slu_ingress #(.NumPorts(NumPorts), .Port(p), .NextHopBits(NextHopBits), .StoreBits(StoreBits),
                   .HostStoreBits(HostStoreBits)) u_ingress (
-      .clk_i, .rst_ni, .time_us_i(time_us_i[31:0]), .port_mac_i(port_mac_i[p*48 +: 48]), .port_enable_i(port_enable_i[p]),
+      .clk_i(clk_in), .rst_ni, .time_us_i(time_us_i[31:0]), .port_mac_i(port_mac_i[p*48 +: 48]), .port_enable_i(port_enable_i[p]),
       .vlan_strip_i(vlan_strip_i[p]),
       .rx_valid_i(rx_valid_i[p]), .rx_data_i(rx_data_i[p*512 +: 512]), .rx_keep_i(rx_keep_i[p*64 +: 64]),
       .rx_last_i(rx_last_i[p]), .rx_err_i(rx_err_i[p]),
@@ -220,8 +228,12 @@ module slu_flow_engine #(
 
   // Egress.
   for (genvar q = 0; q < NumPorts; q++) begin : g_out
+    logic                clk_out;
+    logic [NumPorts-1:0] fwd_mine;
+    for (genvar i = 0; i < NumPorts; i++) assign fwd_mine[i] = fwd_valid[i] && fwd_dest[i*8 +: 8] == 8'(q);
+    slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i((|fwd_mine) || !out_idle[q] || htx_valid_i[q]), .clk_o(clk_out));
     slu_egress #(.NumPorts(NumPorts), .Port(q)) u_egress (
-      .clk_i, .rst_ni,
+      .clk_i(clk_out), .rst_ni,
       .fwd_valid_i(fwd_valid), .fwd_pop_o(fwd_pops[q*NumPorts +: NumPorts]), .fwd_dest_i(fwd_dest), .fwd_last_i(fwd_last),
       .fwd_bytes_i(fwd_bytes), .fwd_tag_valid_i(fwd_tag_valid), .fwd_tag_i(fwd_tag), .fwd_data_i(fwd_data),
       .htx_valid_i(htx_valid_i[q]), .htx_ready_o(htx_ready_o[q]), .htx_data_i(htx_data_i[q*512 +: 512]),
@@ -236,6 +248,9 @@ module slu_flow_engine #(
     for (int q = 0; q < NumPorts; q++) fwd_pop = fwd_pop | fwd_pops[q*NumPorts +: NumPorts];
   end
 
-  assign idle_o = (&in_idle) && (&out_idle) && lookup_idle && fetch_idle && retire_idle && tbl_idle && epoch_empty &&
-                  rx_valid_i == '0 && htx_valid_i == '0;
+  // A register is enough: while nothing moves and nothing comes in, nothing starts to move.
+  always_ff @(posedge clk_i) begin
+    idle_o <= rst_ni && (&in_idle) && (&out_idle) && lookup_idle && fetch_idle && retire_idle && tbl_idle && epoch_empty &&
+              rx_valid_i == '0 && htx_valid_i == '0 && !tbl_valid_i && !flow_rst_i;
+  end
 endmodule

@@ -10,7 +10,8 @@ module slu_frame_store #(
   input  logic         rst_ni,
   // From slu_vlan_strip.
   input  logic         valid_i,
-  input  logic [511:0] data_i,
+  input  logic [479:0] data_i,
+  input  logic [31:0]  tail_i,
   input  logic [6:0]   bytes_i,
   input  logic         first_i,
   input  logic         last_i,
@@ -91,7 +92,7 @@ module slu_frame_store #(
   assign idle_o  = !valid_i && !end_q && wr_q == rd_q && commit_q == tail_q;
 
   always_ff @(posedge clk_i) begin
-    if (valid_i && !full && !giant) data_mem[wr[StoreBits-1:0]] <= data_i;
+    if (valid_i && !full && !giant) data_mem[wr[StoreBits-1:0]] <= {tail_i, data_i};
     if (commit_o) begin
       key_mem[commit_q[StoreBits-1:0]]   <= key_i;
       beats_mem[commit_q[StoreBits-1:0]] <= 8'((end_len_q + 14'd63) >> 6);

@@ -46,21 +46,16 @@ module slu_host_fifo #(
 
   // RSS tuple and metadata from the first beat; the tag is handled when the frame is read.
   logic l4;
-  logic [15:0] flags;
   assign l4 = meta_i.tcp || meta_i.udp;
-  always_comb begin
-    flags = 16'd0;
-    flags[slu_regs_pkg::RXF_VLAN]     = meta_i.has_tag;
-    flags[slu_regs_pkg::RXF_L3_GOOD]  = meta_i.l3_good;
-    flags[slu_regs_pkg::RXF_L3_BAD]   = meta_i.l3_bad;
-    flags[slu_regs_pkg::RXF_IPV4]     = meta_i.is4;
-    flags[slu_regs_pkg::RXF_IPV6]     = meta_i.is6;
-    flags[slu_regs_pkg::RXF_TCP]      = meta_i.tcp;
-    flags[slu_regs_pkg::RXF_UDP]      = meta_i.udp;
-    flags[slu_regs_pkg::RXF_FRAGMENT] = meta_i.frag;
-    flags[slu_regs_pkg::RXF_FLOW]     = verdict_i.flow_valid;
-    flags[slu_regs_pkg::RXF_MARK]     = verdict_i.mark_valid;
+
+`ifndef SYNTHESIS
+  initial begin
+    assert (slu_regs_pkg::RXF_MARK == 10 && slu_regs_pkg::RXF_FLOW == 9 && slu_regs_pkg::RXF_FRAGMENT == 8 &&
+            slu_regs_pkg::RXF_UDP == 7 && slu_regs_pkg::RXF_TCP == 6 && slu_regs_pkg::RXF_IPV6 == 5 &&
+            slu_regs_pkg::RXF_IPV4 == 4 && slu_regs_pkg::RXF_L3_BAD == 3 && slu_regs_pkg::RXF_L3_GOOD == 2 &&
+            slu_regs_pkg::RXF_VLAN_STRIPPED == 1 && slu_regs_pkg::RXF_VLAN == 0);
   end
+`endif
 
   logic push;
   assign push = beat_i && verdict_i.host && accept;
@@ -92,7 +87,11 @@ module slu_host_fifo #(
         verdict_i.queue, verdict_i.mark_valid ? verdict_i.mark : 32'd0, verdict_i.flow_valid ? verdict_i.flow_id : 32'd0,
         meta_i.proto, meta_i.tcp_flags,
         !l4 ? 8'd0 : meta_i.is6 ? 8'd54 : 8'd34, (meta_i.is4 || meta_i.is6) ? 8'd14 : 8'd0,
-        meta_i.tci, flags, 8'(Port), verdict_i.reason, {2'd0, meta_i.len}};
+        meta_i.tci,
+        // RXF_MARK down to RXF_VLAN (checked below).
+        5'd0, verdict_i.mark_valid, verdict_i.flow_valid, meta_i.frag, meta_i.udp, meta_i.tcp, meta_i.is6, meta_i.is4,
+        meta_i.l3_bad, meta_i.l3_good, 1'b0, meta_i.has_tag,
+        8'(Port), verdict_i.reason, {2'd0, meta_i.len}};
     end
   end
 

@@ -73,7 +73,9 @@ module slu_ingress #(
   output logic                   idle_o
 );
   logic         s_valid, s_first, s_last, s_err, s_tagged, strip_idle, store_idle, decide_idle, rewrite_idle, host_idle;
-  logic [511:0] s_data, data;
+  logic [479:0] s_data;
+  logic [511:0] data;
+  logic [31:0]  s_tail;
   logic [6:0]   s_bytes;
   logic [15:0]  s_tci;
   logic         commit, meta_valid, read, beat, first, last, fwd_room, pop_frame;
@@ -90,20 +92,20 @@ module slu_ingress #(
     .clk_i, .rst_ni,
     .rx_valid_i, .rx_data_i, .rx_keep_i,
     .rx_last_i, .rx_err_i,
-    .valid_o(s_valid), .data_o(s_data), .bytes_o(s_bytes), .first_o(s_first), .last_o(s_last), .err_o(s_err),
+    .valid_o(s_valid), .data_o(s_data), .tail_o(s_tail), .bytes_o(s_bytes), .first_o(s_first), .last_o(s_last), .err_o(s_err),
     .tagged_o(s_tagged), .tci_o(s_tci), .idle_o(strip_idle)
   );
 
   slu_parser u_parser (
     .clk_i, .rst_ni, .time_us_i, .port_mac_i,
-    .valid_i(s_valid), .data_i(s_data), .first_i(s_first), .last_i(s_last), .tagged_i(s_tagged), .tci_i(s_tci),
+    .valid_i(s_valid), .data_i(s_data), .tail_i(s_tail), .first_i(s_first), .last_i(s_last), .tagged_i(s_tagged), .tci_i(s_tci),
     .commit_i(commit), .len_i(len),
     .key_o(parse_key), .meta_valid_o(meta_valid), .meta_o(parse_meta)
   );
 
   slu_frame_store #(.StoreBits(StoreBits)) u_store (
     .clk_i, .rst_ni,
-    .valid_i(s_valid), .data_i(s_data), .bytes_i(s_bytes), .first_i(s_first), .last_i(s_last), .err_i(s_err),
+    .valid_i(s_valid), .data_i(s_data), .tail_i(s_tail), .bytes_i(s_bytes), .first_i(s_first), .last_i(s_last), .err_i(s_err),
     .tagged_i(s_tagged),
     .commit_o(commit), .len_o(len), .key_i(parse_key), .meta_valid_i(meta_valid), .meta_i(parse_meta),
     .req_o, .issue_i, .issue_key_o,
@@ -146,39 +148,15 @@ module slu_ingress #(
 
   // Reasons are counted when the verdict falls, also of frames that then find no room: TO_HOST + HOST_FIFO_DROP + HOST_OFF_DROP
   // is the sum of the three reasons.
-  logic verdict_new, to_host, stat_idle;
-  assign verdict_new = beat && first;
-  assign to_host     = verdict_new && verdict.host;
-  logic [slu_regs_pkg::STAT_COUNT-1:0] ev;
-  always_comb begin
-    ev = '0;
-    ev[slu_regs_pkg::STAT_RX_FRAMES]        = frame;
-    ev[slu_regs_pkg::STAT_RX_BYTES]         = frame;
-    ev[slu_regs_pkg::STAT_RX_RUNT]          = drop_runt;
-    ev[slu_regs_pkg::STAT_RX_GIANT]         = drop_giant;
-    ev[slu_regs_pkg::STAT_RX_WIRE_ERROR]    = drop_err;
-    ev[slu_regs_pkg::STAT_RX_FIFO_DROP]     = drop_full;
-    ev[slu_regs_pkg::STAT_HIT_FRAMES]       = verdict_new && verdict.fwd;
-    ev[slu_regs_pkg::STAT_HIT_BYTES]        = verdict_new && verdict.fwd;
-    ev[slu_regs_pkg::STAT_RULE_DROP]        = verdict_new && !verdict.fwd && !verdict.host;
-    ev[slu_regs_pkg::STAT_TO_HOST]          = taken;
-    ev[slu_regs_pkg::STAT_HOST_FIFO_DROP]   = host_full;
-    ev[slu_regs_pkg::STAT_HOST_OFF_DROP]    = host_off;
-    ev[slu_regs_pkg::STAT_TX_FRAMES]        = tx_frame_i;
-    ev[slu_regs_pkg::STAT_TX_BYTES]         = tx_frame_i;
-    ev[slu_regs_pkg::STAT_TX_HOST_FRAMES]   = tx_from_host_i;
-    ev[slu_regs_pkg::STAT_REASON_MISS]      = to_host && verdict.reason == slu_regs_pkg::REASON_MISS;
-    ev[slu_regs_pkg::STAT_REASON_TCP_FLAGS] = to_host && verdict.reason == slu_regs_pkg::REASON_TCP_FLAGS;
-    ev[slu_regs_pkg::STAT_REASON_EXCEPTION] = to_host && verdict.reason != slu_regs_pkg::REASON_MISS &&
-                                              verdict.reason != slu_regs_pkg::REASON_TCP_FLAGS;
-    ev[slu_regs_pkg::STAT_TAG_FALSE]        = tag_false;
-  end
-  assign stat_idle = ev == '0;
-
   slu_port_stats u_stats (
-    .clk_i, .rst_ni, .event_i(ev), .rx_bytes_i(wire_len),
-    .hit_bytes_i(24'(meta.len) + (meta.has_tag ? 24'd4 : 24'd0)), .tx_bytes_i,
+    .clk_i, .rst_ni,
+    .rx_i(frame), .rx_bytes_i(wire_len), .rx_err_i(drop_err), .rx_runt_i(drop_runt), .rx_giant_i(drop_giant),
+    .rx_full_i(drop_full),
+    .verdict_i(beat && first), .hit_i(verdict.fwd), .host_i(verdict.host), .reason_i(verdict.reason),
+    .hit_bytes_i(24'(meta.len) + (meta.has_tag ? 24'd4 : 24'd0)), .tag_false_i(tag_false),
+    .host_taken_i(taken), .host_full_i(host_full), .host_off_i(host_off),
+    .tx_i(tx_frame_i), .tx_bytes_i, .tx_host_i(tx_from_host_i),
     .idx_i(pstat_idx_i), .value_o(pstat_value_o)
   );
-  assign idle_o = strip_idle && store_idle && decide_idle && rewrite_idle && host_idle && stat_idle;
+  assign idle_o = strip_idle && store_idle && decide_idle && rewrite_idle && host_idle;
 endmodule

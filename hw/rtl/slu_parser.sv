@@ -9,7 +9,8 @@ module slu_parser (
   input  logic [47:0]  port_mac_i,
   // From slu_vlan_strip.
   input  logic         valid_i,
-  input  logic [511:0] data_i,
+  input  logic [479:0] data_i,
+  input  logic [31:0]  tail_i,
   input  logic         first_i,
   input  logic         last_i,
   input  logic         tagged_i,
@@ -59,7 +60,7 @@ module slu_parser (
         sport_q    <= data_i[447:432];
         dport_q    <= data_i[463:448];
         udp_len_q  <= {data_i[471:464], data_i[479:472]};
-        csum_udp_q <= data_i[495:480];
+        csum_udp_q <= tail_i[15:0];
       end else begin
         src_q      <= {96'd0, data_i[239:208]};
         dst_q      <= {96'd0, data_i[271:240]};
@@ -143,33 +144,38 @@ module slu_parser (
     end
   end
 
-  // Third stage: the reason. The first that applies, in the order of the headers.
-  logic       ip_ok, l3_checked, l3_good, l4_ok;
-  logic [7:0] reason;
+  // Third stage: the reason. The first that applies, in the order of the headers. A function, so that the simulation looks at
+  // it for valid headers only.
+  logic ip_ok, l3_checked, l3_good, bad_csum, l4_ok;
   assign ip_ok      = (s2_is4_q || s2_is6_q) && !s2_bad_ip_q;
   assign l3_checked = s2_is4_q && ip_ok && !s2_options_q;
   // A carry out of this sum leaves at most 8, so a second fold cannot make 0xFFFF.
   assign l3_good    = {1'b0, s2_sum_q[15:0]} + 17'(s2_sum_q[19:16]) == 17'h0FFFF;
-  assign l4_ok      = reason == slu_regs_pkg::REASON_NONE;
-  always_comb begin
-    reason = slu_regs_pkg::REASON_NONE;
-    if (s2_vlan_q) reason = slu_regs_pkg::REASON_VLAN_STACK;
-    else if (!s2_is4_q && !s2_is6_q) reason = slu_regs_pkg::REASON_NOT_IP;
-    else if (s2_bad_ip_q) reason = slu_regs_pkg::REASON_BAD_IP;
-    else if (s2_options_q) reason = slu_regs_pkg::REASON_IP_OPTION;
-    else if (l3_checked && !l3_good) reason = slu_regs_pkg::REASON_BAD_L3_CSUM;
-    else if (s2_frag_q) reason = slu_regs_pkg::REASON_FRAGMENT;
-    else if (s2_l4_other_q) reason = slu_regs_pkg::REASON_L4_OTHER;
-    else if (s2_l4_short_q) reason = slu_regs_pkg::REASON_L4_SHORT;
-  end
+  assign bad_csum   = l3_checked && !l3_good;
+  assign l4_ok      = ip_ok && !s2_vlan_q && !s2_options_q && !bad_csum && !s2_frag_q && !s2_l4_other_q && !s2_l4_short_q;
+
+  function automatic logic [7:0] first_reason(input logic vlan, input logic ip, input logic bad_ip, input logic options,
+      input logic csum, input logic frag, input logic l4_other, input logic l4_short);
+    first_reason = slu_regs_pkg::REASON_NONE;
+    if (vlan) first_reason = slu_regs_pkg::REASON_VLAN_STACK;
+    else if (!ip) first_reason = slu_regs_pkg::REASON_NOT_IP;
+    else if (bad_ip) first_reason = slu_regs_pkg::REASON_BAD_IP;
+    else if (options) first_reason = slu_regs_pkg::REASON_IP_OPTION;
+    else if (csum) first_reason = slu_regs_pkg::REASON_BAD_L3_CSUM;
+    else if (frag) first_reason = slu_regs_pkg::REASON_FRAGMENT;
+    else if (l4_other) first_reason = slu_regs_pkg::REASON_L4_OTHER;
+    else if (l4_short) first_reason = slu_regs_pkg::REASON_L4_SHORT;
+  endfunction
 
   always_ff @(posedge clk_i) begin
     meta_valid_o <= rst_ni && s2_valid_q;
     if (s2_valid_q) begin
       // One assignment in the order of slu_pkg::frame_meta_t: member by member costs the simulation several times as much.
       meta_o <= {time_us_i, s2_ip_len_q, s2_l4_csum_q, s2_l3_csum_q, s2_ttl_q, ip_ok ? s2_proto_q : 8'd0,
-                 (l4_ok && s2_tcp_q) ? s2_flags_q : 8'd0, s2_tagged_q ? s2_tci_q : 16'd0, reason,
-                 s2_tagged_q, s2_mac_own_q, l3_checked && !l3_good, l3_checked && l3_good, ip_ok && s2_frag_q,
+                 (l4_ok && s2_tcp_q) ? s2_flags_q : 8'd0, s2_tagged_q ? s2_tci_q : 16'd0,
+                 first_reason(s2_vlan_q, s2_is4_q || s2_is6_q, s2_bad_ip_q, s2_options_q, bad_csum, s2_frag_q, s2_l4_other_q,
+                              s2_l4_short_q),
+                 s2_tagged_q, s2_mac_own_q, bad_csum, l3_checked && l3_good, ip_ok && s2_frag_q,
                  l4_ok && !s2_tcp_q, l4_ok && s2_tcp_q, s2_is6_q && ip_ok, s2_is4_q && ip_ok, s2_len_q};
     end
   end
