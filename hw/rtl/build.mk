@@ -6,7 +6,7 @@ RTL_LINT := hw/rtl/lint.vlt
 # Benches of the flow engine: the RTL compiled by Verilator and clang, driven by C++ (tests/rtl). Small tables, quick builds.
 VERILATOR ?= verilator
 VERILATOR_INCLUDE = $(shell $(VERILATOR) --getenv VERILATOR_ROOT)/include
-FLOW_RTL := $(RTL_PACKAGES) $(patsubst %,hw/rtl/slu_%.sv,vlan_strip parser frame_store key_hash tag_table lookup fetch_ring \
+FLOW_RTL := $(RTL_PACKAGES) $(patsubst %,hw/rtl/slu_%.sv,clock_gate vlan_strip parser frame_store key_hash tag_table lookup fetch_ring \
 	record_fetch next_hops decide epoch retire rewrite vlan_insert egress host_fifo port_stats table_port ingress flow_engine)
 BENCH_CXXFLAGS = -std=c++17 -O2 -Wall -Wextra -Werror -Iinclude -Ilib -Itests/rtl -isystem $(VERILATOR_INCLUDE)
 
