@@ -149,8 +149,16 @@ module slu_host_if #(
 
   assign quiet = !rx_busy && tx_busy == '0 && !cmd_busy && dma_idle;
 
+  // The clock of everything here but flow statistics, which hits use while the host is quiet.
+  logic clk_host, awake, res_valid, stats_error;
+  assign awake = !(regs_idle && irq_idle && dma_idle && rx_idle && (&tx_idle) && cmd_idle) || reset_busy || host_rst_i ||
+                 s_axil_awvalid_i || s_axil_wvalid_i || s_axil_arvalid_i || s_axil_bvalid_o || s_axil_rvalid_o ||
+                 m_dma_rvalid_i || m_dma_bvalid_i || m_rec_bvalid_i || (|hrx_valid_i) || tbl_done_i || rec_error_i ||
+                 res_valid || stats_error || flow_busy_i;
+  slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(awake), .clk_o(clk_host));
+
   slu_host_reset u_reset (
-    .clk_i, .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .request_i   (host_rst_i || reset_request),
     .quiet_i     (quiet),
     .hold_o      (hold),
@@ -161,7 +169,7 @@ module slu_host_if #(
 
   // -- registers --
   logic                    dma_read_error, dma_write_error;
-  logic                    rec_write_error, stats_error;
+  logic                    rec_write_error;
   logic [NumQueues:0]      irq_mask;
   logic                    cmd_enable, cmd_restart, cmd_db_valid, cmd_db_bad, cmd_fault, cmd_failed, cmd_nop, cmd_executing;
   logic [63:0]             cmd_ring, cmd_cpl;
@@ -186,7 +194,7 @@ module slu_host_if #(
   slu_axil_regs #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort), .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_regs (
-    .clk_i, .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .rst_host_ni      (rst_host_n),
     .s_axil_awvalid_i, .s_axil_awready_o, .s_axil_awaddr_i, .s_axil_wvalid_i, .s_axil_wready_o, .s_axil_wdata_i, .s_axil_wstrb_i,
     .s_axil_bvalid_o, .s_axil_bready_i, .s_axil_bresp_o, .s_axil_arvalid_i, .s_axil_arready_o, .s_axil_araddr_i,
@@ -256,7 +264,7 @@ module slu_host_if #(
   slu_irq #(
     .NumVectors(NumQueues + 1)
   ) u_irq (
-    .clk_i,
+    .clk_i(clk_host),
     .rst_ni      (rst_host_n),
     .mask_i      (irq_mask),
     .restart_i   ({cmd_restart, rx_restart}),
@@ -296,7 +304,7 @@ module slu_host_if #(
   slu_dma #(
     .NumRd(NumRd), .NumWr(NumWr)
   ) u_dma (
-    .clk_i, .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .block_i      (!dma_enable),
     .rd_valid_i   (rd_valid),
     .rd_ready_o   (rd_ready),
@@ -331,7 +339,7 @@ module slu_host_if #(
   slu_rx_queues #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort)
   ) u_rx (
-    .clk_i,
+    .clk_i(clk_host),
     .rst_ni         (rst_host_n),
     .hold_i         (hold),
     .dma_enable_i   (dma_enable),
@@ -388,7 +396,7 @@ module slu_host_if #(
     slu_tx_queues #(
       .NumQueues(QueuesPerPort)
     ) u_tx (
-      .clk_i, .rst_ni,
+      .clk_i(clk_host), .rst_ni,
       .rst_host_ni (rst_host_n),
       .hold_i      (hold),
       .dma_enable_i(dma_enable),
@@ -432,7 +440,7 @@ module slu_host_if #(
   end
 
   // -- commands and statistics --
-  logic         op_valid, op_ready, op_clear, res_valid, res_err;
+  logic         op_valid, op_ready, op_clear, res_err;
   logic [31:0]  op_flow_id;
   logic [3:0]   op_tag, res_tag;
   logic [127:0] res_data;
@@ -440,7 +448,7 @@ module slu_host_if #(
   slu_cmd #(
     .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_cmd (
-    .clk_i,
+    .clk_i(clk_host),
     .rst_ni      (rst_host_n),
     .hold_i      (hold),
     .dma_enable_i(dma_enable),
@@ -519,7 +527,7 @@ module slu_host_if #(
   slu_port_counters #(
     .NumPorts(NumPorts)
   ) u_counters (
-    .clk_i, .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .off_i     (drop_off),
     .no_desc_i (drop_no_desc),
     .too_long_i(drop_too_long),
