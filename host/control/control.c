@@ -54,8 +54,8 @@ static void log_line(void *ctx, const char *line)
 
 /* The document at start. */
 
-/* Whether the applied document was written after the file; false if there is none. */
-static bool applied_is_newer(const char *applied, const char *path)
+/* Whether there is an applied document and the file was not written after it. */
+static bool applied_rules(const char *applied, const char *path)
 {
 	struct stat a, b;
 
@@ -63,7 +63,7 @@ static bool applied_is_newer(const char *applied, const char *path)
 		return false;
 	if (a.st_mtim.tv_sec != b.st_mtim.tv_sec)
 		return a.st_mtim.tv_sec > b.st_mtim.tv_sec;
-	return a.st_mtim.tv_nsec > b.st_mtim.tv_nsec;
+	return a.st_mtim.tv_nsec >= b.st_mtim.tv_nsec;
 }
 
 /* Puts the applied document in place of *config if it can be; tells in *note what was done. */
@@ -76,7 +76,7 @@ static void prefer_applied(const char *applied, const char *path, struct slu_con
 	if (slu_config_load(applied, &other, &errors) == 0 && slu_config_restart_check(*config, other, &errors) == 0) {
 		slu_config_free(*config);
 		*config = other;
-		*note = slu_memory_format("%s was applied after %s was written and is used", applied, path);
+		*note = slu_memory_format("%s is not older than %s and is used", applied, path);
 	} else {
 		char *first = slu_errors_format(&errors, 0);
 
@@ -96,7 +96,7 @@ int slu_control_load(const char *path, struct slu_config **config, struct slu_er
 	if (ret != 0)
 		return ret;
 	applied = slu_memory_format("%s/%s", (*config)->state_dir, APPLIED_FILE);
-	if (applied_is_newer(applied, path))
+	if (applied_rules(applied, path))
 		prefer_applied(applied, path, config, note);
 	free(applied);
 	return 0;

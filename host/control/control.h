@@ -56,7 +56,7 @@ struct slu_control_hooks {
 
 /*
  * Reads the document that rules at start: the one applied last
- * (state_dir/applied.json) if it is newer than `path`, else `path`. An applied
+ * (state_dir/applied.json) unless `path` is newer. An applied
  * document that cannot be used (invalid, or other static settings than `path`)
  * is passed over with a line in `note`.
  *

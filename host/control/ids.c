@@ -30,8 +30,7 @@ struct slu_ids {
 	uint32_t *chains;
 	uint32_t chain_count; /* a power of two */
 	uint64_t used[SLU_IDS_KINDS][(SLU_IDS_LIVE_MAX + 63) / 64];
-	uint32_t next_id_before; /* the transaction */
-	bool open;
+	bool open; /* a transaction is */
 };
 
 static const char *const kind_names[SLU_IDS_KINDS] = {"listener", "group", "backend"};
@@ -140,17 +139,16 @@ static void compact(struct slu_ids *ids)
 	rehash(ids);
 }
 
-/* One line of the file: "backend 12 3 + web/b1/198.18.2.11/80". Returns why not, or NULL. */
+/* One line of the file: "backend 12 3 web/b1/198.18.2.11/80". Returns why not, or NULL. */
 static const char *read_entry(struct slu_ids *ids, const char *line)
 {
-	char kind_name[16], sign, key[512];
+	char kind_name[16], key[512];
 	uint32_t id, live;
 	int end = 0;
 	enum slu_ids_kind kind = 0;
-	struct entry *entry;
 
-	if (sscanf(line, "%15s %" SCNu32 " %" SCNu32 " %c %511s%n", kind_name, &id, &live, &sign, key, &end) != 5 ||
-		line[end] != '\0' || (sign != '+' && sign != '-'))
+	if (sscanf(line, "%15s %" SCNu32 " %" SCNu32 " %511s%n", kind_name, &id, &live, key, &end) != 4 ||
+		line[end] != '\0')
 		return "cannot be read";
 	while (kind < SLU_IDS_KINDS && strcmp(kind_names[kind], kind_name) != 0)
 		kind++;
@@ -162,8 +160,7 @@ static const char *read_entry(struct slu_ids *ids, const char *line)
 		return "has a live index that is taken";
 	if (find(ids, kind, key) != NULL)
 		return "is there twice";
-	entry = append(ids, kind, id, live, key);
-	entry->tombstone = sign == '-';
+	append(ids, kind, id, live, key)->tombstone = true; /* until the first transaction takes it */
 	return NULL;
 }
 
@@ -241,7 +238,6 @@ void slu_ids_begin(struct slu_ids *ids)
 {
 	assert(!ids->open);
 	ids->open = true;
-	ids->next_id_before = ids->next_id;
 	for (uint32_t i = 0; i < ids->count; i++)
 		ids->entries[i].taken = false;
 }
@@ -277,10 +273,8 @@ static int write_table(const struct slu_ids *ids)
 	fprintf(file, "%s\nnext %" PRIu32 "\n", HEADING, ids->next_id);
 	for (uint32_t i = 0; i < ids->count; i++) {
 		const struct entry *entry = &ids->entries[i];
-		bool tombstone = ids->open ? !entry->taken : entry->tombstone;
-
-		fprintf(file, "%s %" PRIu32 " %" PRIu32 " %c %s\n", kind_names[entry->kind], entry->id, entry->live,
-			tombstone ? '-' : '+', entry->key);
+		fprintf(file, "%s %" PRIu32 " %" PRIu32 " %s\n", kind_names[entry->kind], entry->id, entry->live,
+			entry->key);
 	}
 	fprintf(file, "end %" PRIu32 "\n", ids->count);
 	if (fclose(file) != 0)
@@ -313,7 +307,6 @@ void slu_ids_abort(struct slu_ids *ids)
 		if (ids->entries[i].fresh)
 			ids->entries[i].id = 0;
 	compact(ids);
-	ids->next_id = ids->next_id_before;
 	ids->open = false;
 }
 

@@ -276,13 +276,13 @@ def reader_that_stops__costs_little_memory_and_no_time(agent):
         slow.connect(large.socket)
         slow.sendall(b"GET /v1/sessions?limit=0 HTTP/1.1\r\nHost: x\r\n\r\n")
         slow.recv(1000)
-        worst = 0
-        for _ in range(20):
+        waits = []
+        for _ in range(21):
             began = time.monotonic()
             large.get("/v1/generation")
-            worst = max(worst, time.monotonic() - began)
+            waits.append(time.monotonic() - began)
             time.sleep(0.02)
-        assert worst < 0.25, worst
+        assert sorted(waits)[10] < 0.1, waits
         assert large.rss_kb() - before < 8192, (before, large.rss_kb())
         slow.close()
         large.get("/v1/generation")
@@ -304,15 +304,14 @@ def walk_that_finds_nothing__leaves_the_loop_to_others(agent):
 
         searcher = threading.Thread(target=search)
         searcher.start()
-        worst, rounds = 0, 0
-        while not done and rounds < 3000:
+        waits = []
+        while not done and len(waits) < 3000:
             began = time.monotonic()
             large.get("/v1/generation")
-            worst = max(worst, time.monotonic() - began)
-            rounds += 1
+            waits.append(time.monotonic() - began)
         searcher.join()
         equal(done, [{"sessions": [], "next_cursor": None}])
-        assert rounds > 10 and worst < 0.25, (rounds, worst)
+        assert len(waits) > 10 and sorted(waits)[len(waits) // 2] < 0.1, waits
     finally:
         large.remove()
 

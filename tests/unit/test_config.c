@@ -144,6 +144,12 @@ static const struct row bad[] = {
 		{"doc:7:59 listeners[1].ports: ports 70-90 overlap with ports 80-80 of listener \"l1\" (listeners[0]) "
 		 "at the "
 		 "same address"}},
+	{"ranges_that_share_one_port__are_refused",
+		HEAD "listeners:\n- {name: a, address: 198.18.1.100, protocol: tcp, ports: 80-90, group: web}\n"
+		     "- {name: b, address: 198.18.1.100, protocol: tcp, ports: 90-95, group: web}\n",
+		{"doc:7:58 listeners[1].ports: ports 90-95 overlap with ports 80-90 of listener \"a\" (listeners[0]) "
+		 "at the "
+		 "same address"}},
 	{"range_within_an_earlier_wide_one__is_refused",
 		HEAD "listeners:\n- {name: a, address: 198.18.1.100, protocol: tcp, ports: 10-90, group: web}\n"
 		     "- {name: b, address: 198.18.1.100, protocol: tcp, ports: 100, group: web}\n"
