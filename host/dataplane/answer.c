@@ -44,7 +44,8 @@ static bool resize(struct slu_packet *p, uint32_t ip_bytes)
 	return true;
 }
 
-/* Turns the IP header around for an upper layer of so many bytes and sends the frame back. checksum_at: in the upper layer. */
+/* Turns the IP header around for an upper layer of so many bytes and sends the frame back. checksum_at: in the upper
+ * layer. */
 static void send_back(
 	struct slu_worker *w, struct slu_packet *p, uint8_t protocol, uint16_t upper_bytes, unsigned int checksum_at)
 {

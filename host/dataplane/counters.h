@@ -52,7 +52,8 @@
 	X(DROP_FRAGMENT_FIRST, "drop_fragment_first", true, "fragment whose first fragment was not seen")              \
 	X(DROP_FRAGMENT_TINY, "drop_fragment_tiny", true, "first fragment without a whole transport header")           \
 	X(DROP_ICMP_BAD, "drop_icmp_bad", true, "malformed ICMP error or wrong ICMP checksum")                         \
-	X(DROP_ICMP_NO_SESSION, "drop_icmp_no_session", true, "ICMP error for a listener or local address, no session") \
+	X(DROP_ICMP_NO_SESSION, "drop_icmp_no_session", true,                                                          \
+		"ICMP error for a listener or local address, no session")                                              \
 	X(DROP_LOCAL, "drop_local", true, "for a local address, no session")                                           \
 	X(DROP_HANDOVER_FULL, "drop_handover_full", true, "the other worker's ring is full")                           \
 	X(DROP_NO_MEMORY, "drop_no_memory", true, "a packet's headers could not be made contiguous")                   \
@@ -63,7 +64,7 @@ enum slu_counter {
 #define X(symbol, name, drop, meaning) SLU_COUNT_##symbol,
 	SLU_COUNTERS(X)
 #undef X
-	SLU_COUNT_MAX
+		SLU_COUNT_MAX
 };
 
 struct slu_counter_info {

@@ -31,7 +31,8 @@ static uint32_t worker_capacity(const struct slu_dataplane_settings *s)
 
 /* ------------------------------------------------------------------ workers */
 
-static struct rte_ring *make_ring(const char *what, uint32_t worker, unsigned int element, unsigned int count, unsigned int flags)
+static struct rte_ring *make_ring(
+	const char *what, uint32_t worker, unsigned int element, unsigned int count, unsigned int flags)
 {
 	static uint32_t serial; /* ring names are global */
 	char name[RTE_RING_NAMESIZE];
@@ -42,10 +43,10 @@ static struct rte_ring *make_ring(const char *what, uint32_t worker, unsigned in
 
 static int make_rings(struct slu_worker *w)
 {
-	w->offload = make_ring("off", w->id, sizeof(struct slu_offload_request), SLU_OFFLOAD_RING,
-		RING_F_SP_ENQ | RING_F_SC_DEQ);
-	w->unresolved = make_ring("nei", w->id, sizeof(struct slu_unresolved), SLU_UNRESOLVED_RING,
-		RING_F_SP_ENQ | RING_F_SC_DEQ);
+	w->offload = make_ring(
+		"off", w->id, sizeof(struct slu_offload_request), SLU_OFFLOAD_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	w->unresolved = make_ring(
+		"nei", w->id, sizeof(struct slu_unresolved), SLU_UNRESOLVED_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (w->dp->workers > 1)
 		w->handover = make_ring("han", w->id, sizeof(void *), SLU_HANDOVER_RING, RING_F_SC_DEQ);
 	return w->offload && w->unresolved && (w->handover || w->dp->workers == 1) ? 0 : -ENOMEM;
@@ -123,7 +124,7 @@ static int recover(struct slu_dataplane *dp, struct slu_dataplane_recovery *out)
 static bool settings_are_sound(const struct slu_dataplane_settings *s)
 {
 	return s->workers >= 1 && s->workers <= SLU_WORKERS_MAX && s->sessions >= 1 &&
-		worker_capacity(s) < SLU_ENTRY_INDEX && s->port_first <= s->port_last;
+	       worker_capacity(s) < SLU_ENTRY_INDEX && s->port_first <= s->port_last;
 }
 
 static int make_qsbr(struct slu_dataplane *dp)
@@ -336,7 +337,8 @@ static void copy_times(const struct slu_worker *w, uint32_t sid, struct slu_sess
 }
 
 /* Both worlds' counters of a direction; false while a rule's counters are being added up. */
-static bool copy_counters(const struct slu_session_table *t, uint32_t sid, unsigned int dir, struct slu_session_snapshot *out)
+static bool copy_counters(
+	const struct slu_session_table *t, uint32_t sid, unsigned int dir, struct slu_session_snapshot *out)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(t, sid);
@@ -345,10 +347,11 @@ static bool copy_counters(const struct slu_session_table *t, uint32_t sid, unsig
 	out->card_packets[dir] = __atomic_load_n(&cold->card_packets[dir], __ATOMIC_ACQUIRE);
 	out->card_bytes[dir] = __atomic_load_n(&cold->card_bytes[dir], __ATOMIC_ACQUIRE);
 	out->packets[dir] = ((uint64_t)__atomic_load_n(&cold->packets_high[dir], __ATOMIC_ACQUIRE) << 32) +
-		__atomic_load_n(&hot->packets[dir], __ATOMIC_ACQUIRE) + out->card_packets[dir];
+			    __atomic_load_n(&hot->packets[dir], __ATOMIC_ACQUIRE) + out->card_packets[dir];
 	out->bytes[dir] =
 		slu_session_bytes(__atomic_load_n(&hot->bytes_nexthop[dir], __ATOMIC_ACQUIRE)) + out->card_bytes[dir];
-	out->owner[dir] = before == SLU_OFFLOAD_CARD || before == SLU_OFFLOAD_TAKING ? SLU_OWNER_CARD : SLU_OWNER_SOFTWARE;
+	out->owner[dir] =
+		before == SLU_OFFLOAD_CARD || before == SLU_OFFLOAD_TAKING ? SLU_OWNER_CARD : SLU_OWNER_SOFTWARE;
 	return before != SLU_OFFLOAD_FOLDING && before == __atomic_load_n(&cold->offload[dir], __ATOMIC_ACQUIRE);
 }
 
@@ -432,8 +435,10 @@ uint64_t slu_dataplane_memory_bytes(const struct slu_dataplane *dp)
 		const struct slu_session_table *t = &dp->worker[i]->table;
 
 		bytes += sizeof(struct slu_worker) + (uint64_t)t->bucket_count * sizeof(struct slu_bucket);
-		bytes += t->used[0] * (sizeof(struct slu_session_hot) + sizeof(struct slu_session_cold) + sizeof(uint32_t));
-		bytes += t->used[1] * (sizeof(struct slu_session6) + sizeof(struct slu_session_cold) + sizeof(uint32_t));
+		bytes += t->used[0] *
+			 (sizeof(struct slu_session_hot) + sizeof(struct slu_session_cold) + sizeof(uint32_t));
+		bytes +=
+			t->used[1] * (sizeof(struct slu_session6) + sizeof(struct slu_session_cold) + sizeof(uint32_t));
 	}
 	return bytes;
 }

@@ -27,9 +27,9 @@ struct slu_worker;
 struct slu_neigh_view;
 
 #define SLU_WORKERS_MAX 16
-#define SLU_PORTS_MAX 32  /* ethdev port ids below this */
-#define SLU_BURST_MAX 64  /* packets in one slu_worker_burst() */
-#define SLU_OUT_MAX 256   /* packets an output array holds */
+#define SLU_PORTS_MAX 32 /* ethdev port ids below this */
+#define SLU_BURST_MAX 64 /* packets in one slu_worker_burst() */
+#define SLU_OUT_MAX 256  /* packets an output array holds */
 
 /* A session's directions: from the client, and back to it. */
 enum slu_dir { SLU_DIR_REQUEST, SLU_DIR_REPLY };
@@ -43,28 +43,29 @@ typedef uint64_t slu_session_ref;
 /* ------------------------------------------------------------------ life */
 
 struct slu_dataplane_settings {
-	const char *session_file; /* NULL: anonymous memory, sessions end with the process */
-	uint32_t sessions;        /* capacity of all workers together */
-	uint32_t workers;         /* 1..SLU_WORKERS_MAX */
+	const char *session_file;       /* NULL: anonymous memory, sessions end with the process */
+	uint32_t sessions;              /* capacity of all workers together */
+	uint32_t workers;               /* 1..SLU_WORKERS_MAX */
 	uint16_t port_first, port_last; /* local ports of FULLNAT; 0, 0: 1024..65535 */
 	uint64_t now_us;
 };
 
 /* What slu_dataplane_create() found in the session file. */
 struct slu_dataplane_recovery {
-	bool reused;          /* an earlier process's sessions were taken over */
-	bool clean;           /* that process had closed the file */
-	uint32_t sessions;    /* kept */
-	uint32_t dropped;     /* half-written entries dropped */
+	bool reused;           /* an earlier process's sessions were taken over */
+	bool clean;            /* that process had closed the file */
+	uint32_t sessions;     /* kept */
+	uint32_t dropped;      /* half-written entries dropped */
 	const char *discarded; /* static text: why an existing file was not used, or NULL */
 };
 
 /*
  * Maps (or creates) the session file and prepares the workers. The file is locked until destroy, may live on tmpfs or
- * hugetlbfs, and its name must not contain "map_" (DPDK deletes such files). A file of another layout, boot, worker count
- * or capacity is replaced by an empty one, and *recovery says why. EAL must be initialised.
+ * hugetlbfs, and its name must not contain "map_" (DPDK deletes such files). A file of another layout, boot, worker
+ * count or capacity is replaced by an empty one, and *recovery says why. EAL must be initialised.
  *
- * Returns 0; -EINVAL, -ENOMEM, -EBUSY (file in use by another process), or the error of open/mmap. On failure *dp is NULL.
+ * Returns 0; -EINVAL, -ENOMEM, -EBUSY (file in use by another process), or the error of open/mmap. On failure *dp is
+ * NULL.
  */
 int slu_dataplane_create(const struct slu_dataplane_settings *settings, struct slu_dataplane **dp,
 	struct slu_dataplane_recovery *recovery);
@@ -76,8 +77,9 @@ void slu_dataplane_destroy(struct slu_dataplane *dp);
 struct slu_worker *slu_dataplane_worker(struct slu_dataplane *dp, uint32_t worker);
 
 /*
- * Receive side scaling of a port, so that local ports can be chosen whose return traffic lands on the right worker. Without
- * it, or with valid = false, the local port encodes the worker and packets cross a ring. Before the workers start.
+ * Receive side scaling of a port, so that local ports can be chosen whose return traffic lands on the right worker.
+ * Without it, or with valid = false, the local port encodes the worker and packets cross a ring. Before the workers
+ * start.
  */
 struct slu_rss {
 	bool valid;
@@ -99,8 +101,8 @@ void slu_dataplane_quiet_until(struct slu_dataplane *dp, uint64_t time_us);
 /* --------------------------------------------------------- publication */
 
 /*
- * Builds generation->index for the data path's lookups. Returns 0 or -ENOMEM, -EINVAL (overlapping ranges), -E2BIG (more
- * than 65,535 live indexes). slu_listener_index_free() accepts NULL.
+ * Builds generation->index for the data path's lookups. Returns 0 or -ENOMEM, -EINVAL (overlapping ranges), -E2BIG
+ * (more than 65,535 live indexes). slu_listener_index_free() accepts NULL.
  */
 int slu_listener_index_build(struct slu_generation *generation);
 void slu_listener_index_free(void *index);
@@ -113,8 +115,8 @@ void slu_listener_index_free(void *index);
 const struct slu_generation *slu_dataplane_publish(struct slu_dataplane *dp, const struct slu_generation *generation);
 
 /*
- * Grace period: take a token after publishing; when done(token) is true no worker sees the old view any more. synchronize
- * waits for it (a sleeping worker must have called slu_worker_offline()).
+ * Grace period: take a token after publishing; when done(token) is true no worker sees the old view any more.
+ * synchronize waits for it (a sleeping worker must have called slu_worker_offline()).
  */
 uint64_t slu_dataplane_grace_start(struct slu_dataplane *dp);
 bool slu_dataplane_grace_done(struct slu_dataplane *dp, uint64_t token);
@@ -132,27 +134,29 @@ struct slu_nexthop {
 };
 
 /*
- * A view of the kernel's routes and neighbours. Fill an empty one, publish it; immutable afterwards. Adding an address or a
- * prefix again replaces the earlier entry. gateway NULL: destinations are on the link.
- * Adders return 0, -EINVAL, -ENOMEM, or -E2BIG (65,534 neighbours).
+ * A view of the kernel's routes and neighbours. Fill an empty one, publish it; immutable afterwards. Adding an address
+ * or a prefix again replaces the earlier entry. gateway NULL: destinations are on the link. Adders return 0, -EINVAL,
+ * -ENOMEM, or -E2BIG (65,534 neighbours).
  */
 struct slu_neigh_view *slu_neigh_view_create(void);
-int slu_neigh_view_add_route(
-	struct slu_neigh_view *view, const struct slu_ip *prefix, uint8_t prefix_bits, uint16_t port, const struct slu_ip *gateway);
-int slu_neigh_view_add_neighbour(struct slu_neigh_view *view, const struct slu_ip *address, const struct slu_nexthop *hop);
+int slu_neigh_view_add_route(struct slu_neigh_view *view, const struct slu_ip *prefix, uint8_t prefix_bits,
+	uint16_t port, const struct slu_ip *gateway);
+int slu_neigh_view_add_neighbour(
+	struct slu_neigh_view *view, const struct slu_ip *address, const struct slu_nexthop *hop);
 void slu_neigh_view_free(struct slu_neigh_view *view);
 
 /*
  * Longest prefix, then its gateway's (or the destination's own) neighbour entry on that port. Any thread.
  * Returns 0 and *hop; -EHOSTUNREACH: no route; -EAGAIN: not resolved, and *ask_port and *ask name whom to resolve.
  */
-int slu_neigh_resolve(const struct slu_neigh_view *view, const struct slu_ip *destination, const struct slu_nexthop **hop,
-	uint16_t *ask_port, struct slu_ip *ask);
+int slu_neigh_resolve(const struct slu_neigh_view *view, const struct slu_ip *destination,
+	const struct slu_nexthop **hop, uint16_t *ask_port, struct slu_ip *ask);
 
 /* Publishes; returns the previous view, which the caller frees after a grace period. */
 struct slu_neigh_view *slu_dataplane_publish_neigh(struct slu_dataplane *dp, struct slu_neigh_view *view);
 
-/* The next neighbour that a worker wants resolved. Poll it; returns false when there is none. Packets wait up to a second. */
+/* The next neighbour that a worker wants resolved. Poll it; returns false when there is none. Packets wait up to a
+ * second. */
 bool slu_dataplane_next_unresolved(struct slu_dataplane *dp, uint16_t *port, struct slu_ip *address);
 
 /* ------------------------------------------------- a worker's thread only */
@@ -162,18 +166,19 @@ void slu_worker_start(struct slu_worker *worker);
 void slu_worker_stop(struct slu_worker *worker);
 
 /*
- * Processes up to SLU_BURST_MAX packets received on in_port and takes ownership of all of them. What is to be sent is then
- * in the output arrays: take each with slu_worker_take_tx() and slu_worker_take_exceptions() before the next call of burst
- * or poll. Every packet leaves with its VLAN tag inside the data or gone.
+ * Processes up to SLU_BURST_MAX packets received on in_port and takes ownership of all of them. What is to be sent is
+ * then in the output arrays: take each with slu_worker_take_tx() and slu_worker_take_exceptions() before the next call
+ * of burst or poll. Every packet leaves with its VLAN tag inside the data or gone.
  */
 void slu_worker_burst(struct slu_worker *worker, uint16_t in_port, struct rte_mbuf **packets, uint16_t count);
 
-/* Same for packets handed over by other workers and for held packets. Returns how many it worked on. Call once a loop. */
+/* Same for packets handed over by other workers and for held packets. Returns how many it worked on. Call once a loop.
+ */
 uint16_t slu_worker_poll(struct slu_worker *worker);
 
 /*
- * Output array of an ethdev port, emptied by the call; the packets are the caller's, the array is valid until the next call
- * of burst or poll. slu_worker_tx_ports() is a bit mask of ports with something to take.
+ * Output array of an ethdev port, emptied by the call; the packets are the caller's, the array is valid until the next
+ * call of burst or poll. slu_worker_tx_ports() is a bit mask of ports with something to take.
  */
 uint32_t slu_worker_tx_ports(const struct slu_worker *worker);
 uint16_t slu_worker_take_tx(struct slu_worker *worker, uint16_t port, struct rte_mbuf ***packets);
@@ -182,8 +187,8 @@ uint16_t slu_worker_take_tx(struct slu_worker *worker, uint16_t port, struct rte
 uint16_t slu_worker_take_exceptions(struct slu_worker *worker, struct rte_mbuf ***packets);
 
 /*
- * Takes the time, ends sessions that timed out (a bounded number a call) and reports quiescence. Call once a loop, at least
- * every millisecond while packets flow. Returns microseconds until it has something to do again, at most 250,000.
+ * Takes the time, ends sessions that timed out (a bounded number a call) and reports quiescence. Call once a loop, at
+ * least every millisecond while packets flow. Returns microseconds until it has something to do again, at most 250,000.
  */
 uint32_t slu_worker_tick(struct slu_worker *worker, uint64_t now_us);
 
@@ -193,11 +198,13 @@ void slu_worker_online(struct slu_worker *worker);
 
 /*
  * Moves the offload requests that became due to the agent's ring: reply direction first. Call after the burst was
- * transmitted and a receive poll returned less than a full burst, so that no packet of the session is still queued here.
+ * transmitted and a receive poll returned less than a full burst, so that no packet of the session is still queued
+ * here.
  */
 void slu_worker_offload_flush(struct slu_worker *worker);
 
-/* Whether requests of this worker wait for the control thread: for slu_offload_next() or slu_dataplane_next_unresolved(). */
+/* Whether requests of this worker wait for the control thread: for slu_offload_next() or
+ * slu_dataplane_next_unresolved(). */
 bool slu_worker_control_waiting(const struct slu_worker *worker);
 
 /* --------------------------------------------------------------- offload */
@@ -227,9 +234,9 @@ void slu_offload_enable(struct slu_dataplane *dp, bool enable);
 bool slu_offload_next(struct slu_dataplane *dp, struct slu_offload_request *request);
 
 /*
- * Answer to INSTALL. ok: the card has the direction from now on. Not ok: the direction stays in software and is asked for
- * again after a minute at the earliest. Returns false if the session is gone, has ended or was not asked for: then remove the
- * rule, and tell its counters to slu_offload_removed().
+ * Answer to INSTALL. ok: the card has the direction from now on. Not ok: the direction stays in software and is asked
+ * for again after a minute at the earliest. Returns false if the session is gone, has ended or was not asked for: then
+ * remove the rule, and tell its counters to slu_offload_removed().
  */
 bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir, bool ok);
 
@@ -237,14 +244,15 @@ bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum sl
 bool slu_offload_wanted(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir);
 
 /*
- * Counters of a rule since its installation, absolute, and when it matched last (0: never). They keep the session alive.
+ * Counters of a rule since its installation, absolute, and when it matched last (0: never). They keep the session
+ * alive.
  */
 void slu_offload_counters(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir, uint64_t packets,
 	uint64_t bytes, uint64_t last_seen_us);
 
 /*
- * The rule is gone, asked for or not, and these are its final counters. The direction is software's again. A session that
- * had ended waits for this before its memory is used again.
+ * The rule is gone, asked for or not, and these are its final counters. The direction is software's again. A session
+ * that had ended waits for this before its memory is used again.
  */
 void slu_offload_removed(
 	struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir, uint64_t packets, uint64_t bytes);
@@ -266,19 +274,20 @@ struct slu_session_snapshot {
 	uint8_t family, protocol;
 	enum slu_mode mode;
 	uint32_t vpc;
-	struct slu_ip client, virtual_ip, local, backend; /* NAT: local is the client */
+	struct slu_ip client, virtual_ip, local, backend;             /* NAT: local is the client */
 	uint16_t client_port, virtual_port, local_port, backend_port; /* host order */
 	uint32_t listener_id, backend_id;
 	uint8_t state; /* IPVS number of TCP; name by slu_session_state_name() */
 	uint32_t age_ms, idle_ms, timeout_ms, expires_ms;
-	enum slu_owner owner[2];    /* by enum slu_dir */
+	enum slu_owner owner[2];                 /* by enum slu_dir */
 	uint64_t packets[2], bytes[2];           /* software and card together; whole frames as received, without FCS */
 	uint64_t card_packets[2], card_bytes[2]; /* the part of a rule that exists */
 };
 
 /*
- * Copies up to max sessions from *cursor on (0 at first; advanced). Each snapshot is consistent in itself; sessions that come
- * and go meanwhile may or may not appear. Returns the number; 0 at the end. Timing is as of the worker's last tick.
+ * Copies up to max sessions from *cursor on (0 at first; advanced). Each snapshot is consistent in itself; sessions
+ * that come and go meanwhile may or may not appear. Returns the number; 0 at the end. Timing is as of the worker's last
+ * tick.
  */
 uint32_t slu_dataplane_sessions(
 	struct slu_dataplane *dp, uint64_t *cursor, struct slu_session_snapshot *out, uint32_t max);
@@ -293,8 +302,8 @@ uint32_t slu_dataplane_session_capacity(const struct slu_dataplane *dp);
 uint64_t slu_dataplane_memory_bytes(const struct slu_dataplane *dp);
 
 /*
- * Live counters of a backend or listener, by its live index. Packets and bytes are those of sessions that have ended; the
- * present ones' are in their snapshots. A live index may be given to something new when active + inactive is 0.
+ * Live counters of a backend or listener, by its live index. Packets and bytes are those of sessions that have ended;
+ * the present ones' are in their snapshots. A live index may be given to something new when active + inactive is 0.
  */
 struct slu_live_counters {
 	uint64_t connections;      /* created since start */

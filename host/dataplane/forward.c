@@ -56,8 +56,8 @@ const struct slu_nexthop *slu_forward_nexthop(struct slu_worker *w, uint32_t sid
 	destination = slu_forward_destination(&w->table, sid, dir);
 	result = slu_neigh_resolve(w->neigh, &destination, &hop, &port, &via);
 	if (result == 0) {
-		hot->bytes_nexthop[dir] = (hot->bytes_nexthop[dir] & ~(uint64_t)SLU_NEXTHOP_NONE) |
-			(uint64_t)(hop - w->neigh->hops);
+		hot->bytes_nexthop[dir] =
+			(hot->bytes_nexthop[dir] & ~(uint64_t)SLU_NEXTHOP_NONE) | (uint64_t)(hop - w->neigh->hops);
 		return hop;
 	}
 	if (result == -EAGAIN) {

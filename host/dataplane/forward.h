@@ -30,8 +30,8 @@ uint16_t slu_forward_retry_held(struct slu_worker *w);
 
 /* ----------------------------------------- the parts that every packet runs */
 
-static inline void slu_forward_account(struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid,
-	unsigned int dir, const struct slu_packet *p)
+static inline void slu_forward_account(
+	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, const struct slu_packet *p)
 {
 	uint64_t bytes = slu_packet_bytes(p->mbuf);
 
@@ -43,8 +43,8 @@ static inline void slu_forward_account(struct slu_worker *w, struct slu_session_
 }
 
 /* TCP state, and what sessions with something special about them want to know. */
-static inline void slu_forward_observe(struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid,
-	unsigned int dir, const struct slu_packet *p)
+static inline void slu_forward_observe(
+	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, const struct slu_packet *p)
 {
 	uint8_t special = p->tcp_flags & (SLU_TCP_FIN | SLU_TCP_SYN | SLU_TCP_RST);
 
@@ -64,7 +64,7 @@ static inline void slu_forward_rewrite(const struct slu_worker *w, const struct 
 {
 	/* The packet leaves with the other direction's tuple turned around. */
 	const struct slu_tuple *other = &hot->tuple[dir ^ 1];
-	uint16_t sign = (uint16_t)-(uint16_t)dir;
+	uint16_t sign = (uint16_t) - (uint16_t)dir;
 	uint32_t ports;
 
 	if (p->family == 4) {
@@ -104,7 +104,7 @@ static inline void slu_forward_plain(struct slu_worker *w, struct slu_packet *p,
 	uint8_t *frame;
 
 	if (unlikely(hot->nexthop_epoch != w->neigh_epoch || index == SLU_NEXTHOP_NONE || slu_forward_ttl(p) <= 1 ||
-		    hop->mtu < p->ip_bytes || hop->vlan_tci)) {
+		     hop->mtu < p->ip_bytes || hop->vlan_tci)) {
 		slu_forward_packet(w, p, sid, dir);
 		return;
 	}

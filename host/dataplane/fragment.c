@@ -30,7 +30,7 @@ static struct slu_fragment *set_of(struct slu_fragment_table *table, const struc
 static bool same(const struct slu_fragment *a, const struct slu_fragment *b)
 {
 	return a->family == b->family && a->identification == b->identification && a->proto_vpc == b->proto_vpc &&
-		!memcmp(a->address, b->address, sizeof(a->address));
+	       !memcmp(a->address, b->address, sizeof(a->address));
 }
 
 void slu_fragment_note(struct slu_fragment_table *table, const struct slu_packet *p, uint32_t now_tick)

@@ -75,14 +75,14 @@ static void update(uint8_t *at, uint16_t delta)
 }
 
 /*
- * The packet inside travelled against dir and was translated then; give it back the tuple that its sender used. What that
- * changes in its checksums is what a packet of dir changes.
+ * The packet inside travelled against dir and was translated then; give it back the tuple that its sender used. What
+ * that changes in its checksums is what a packet of dir changes.
  */
 static void translate_inner(const struct slu_session_table *t, struct inner *in, uint32_t sid, unsigned int dir)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
 	const struct slu_tuple *other = &hot->tuple[dir ^ 1];
-	uint16_t sign = (uint16_t)-(uint16_t)dir, l4_delta = hot->l4_delta ^ sign;
+	uint16_t sign = (uint16_t) - (uint16_t)dir, l4_delta = hot->l4_delta ^ sign;
 
 	if (sid & SLU_ENTRY_IPV6) {
 		memcpy(in->ip + 8, slu_session_table_addresses(t, sid)->address[dir ^ 1], 32);
@@ -100,9 +100,10 @@ static void translate_inner(const struct slu_session_table *t, struct inner *in,
 	}
 }
 
-/* The error comes from whom the receiver knows: a router on the other side stays invisible. NAT keeps the client side. */
-static void translate_outer(
-	const struct slu_session_table *t, const struct slu_packet *p, uint32_t sid, unsigned int dir, uint32_t icmp_bytes)
+/* The error comes from whom the receiver knows: a router on the other side stays invisible. NAT keeps the client side.
+ */
+static void translate_outer(const struct slu_session_table *t, const struct slu_packet *p, uint32_t sid,
+	unsigned int dir, uint32_t icmp_bytes)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
 	bool keep_source = hot->flags & SLU_SESSION_NAT && dir == SLU_DIR_REQUEST;
@@ -140,8 +141,7 @@ static void no_session(struct slu_worker *w, struct slu_packet *p)
 
 	if (slu_worker_try_next(w, p))
 		return;
-	if (w->index &&
-		slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 32) >> 8, p->family, dst))
+	if (w->index && slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 32) >> 8, p->family, dst))
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_ICMP_NO_SESSION);
 	else
 		slu_worker_except(w, p);

@@ -8,8 +8,9 @@
 #include "host/dataplane/worker.h"
 
 /*
- * Takes an ICMP error. The packet inside was sent by us; turned around it is the key of the direction that the error travels
- * in. An error that fits no session goes to the next worker, then to the kernel if it is for an address that is not ours.
+ * Takes an ICMP error. The packet inside was sent by us; turned around it is the key of the direction that the error
+ * travels in. An error that fits no session goes to the next worker, then to the kernel if it is for an address that is
+ * not ours.
  */
 void slu_icmp_error(struct slu_worker *w, struct slu_packet *p);
 

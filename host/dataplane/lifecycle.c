@@ -37,7 +37,8 @@ static void count_live(struct slu_worker *w, const struct slu_session_cold *cold
 	add_live(&w->listener_live[cold->listener_live], active, change);
 }
 
-static void set_active(struct slu_worker *w, struct slu_session_hot *hot, const struct slu_session_cold *cold, bool active)
+static void set_active(
+	struct slu_worker *w, struct slu_session_hot *hot, const struct slu_session_cold *cold, bool active)
 {
 	if (active == !!(hot->flags & SLU_SESSION_ACTIVE))
 		return;
@@ -80,8 +81,7 @@ static void fill_backend(struct slu_session_table *t, uint32_t sid, const struct
 		memcpy(slu_session_table_addresses(t, sid)->address[SLU_DIR_REPLY], b->address.bytes, 16);
 	else
 		memcpy(&hot->tuple[SLU_DIR_REPLY].src, b->address.bytes, 4);
-	hot->tuple[SLU_DIR_REPLY].sport =
-		b->port ? __builtin_bswap16(b->port) : hot->tuple[SLU_DIR_REQUEST].dport;
+	hot->tuple[SLU_DIR_REPLY].sport = b->port ? __builtin_bswap16(b->port) : hot->tuple[SLU_DIR_REQUEST].dport;
 }
 
 /* NAT: the client stays the source. Two listeners may map it onto one backend; then the second gets no session. */
@@ -164,8 +164,8 @@ static void begin(struct slu_worker *w, uint32_t sid)
 	uint8_t state = (uint8_t)hot->proto_vpc == SLU_PROTO_TCP ? SLU_TCP_SYN_RECV : hot->state;
 	struct slu_session_hot expected = {.proto_vpc = hot->proto_vpc, .state = state};
 
-	slu_timer_wheel_insert(
-		&w->wheel, &w->table, sid, w->now_tick + ticks(slu_lifecycle_timeout_s(w->generation, &expected, cold)));
+	slu_timer_wheel_insert(&w->wheel, &w->table, sid,
+		w->now_tick + ticks(slu_lifecycle_timeout_s(w->generation, &expected, cold)));
 	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
 	w->backend_live[cold->backend_live].connections++;
 	w->listener_live[cold->listener_live].connections++;
@@ -213,15 +213,18 @@ uint32_t slu_lifecycle_create(
 static bool revives(const struct slu_session_hot *hot, uint8_t flags)
 {
 	return hot->flags & SLU_SESSION_RST && hot->state == SLU_TCP_CLOSE &&
-		(flags & (SLU_TCP_ACK | SLU_TCP_SYN | SLU_TCP_FIN | SLU_TCP_RST)) == SLU_TCP_ACK;
+	       (flags & (SLU_TCP_ACK | SLU_TCP_SYN | SLU_TCP_FIN | SLU_TCP_RST)) == SLU_TCP_ACK;
 }
 
 void slu_lifecycle_change(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next)
 {
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	uint32_t before = slu_lifecycle_timeout_s(w->generation, hot, cold), after;
+	uint32_t before, after;
 
+	if (next == hot->state && !(flags & (SLU_TCP_FIN | SLU_TCP_RST)) && !(hot->flags & SLU_SESSION_RST))
+		return; /* a SYN that changes nothing */
+	before = slu_lifecycle_timeout_s(w->generation, hot, cold);
 	if (flags & SLU_TCP_FIN)
 		hot->flags |= dir ? SLU_SESSION_FIN_REP : SLU_SESSION_FIN_REQ;
 	if (revives(hot, flags)) {
@@ -277,7 +280,8 @@ void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
 			__atomic_store_n(&lives[i]->ended_packets[dir], lives[i]->ended_packets[dir] + packets,
 				__ATOMIC_RELAXED);
 			__atomic_store_n(&lives[i]->ended_bytes[dir],
-				lives[i]->ended_bytes[dir] + slu_session_bytes(hot->bytes_nexthop[dir]), __ATOMIC_RELAXED);
+				lives[i]->ended_bytes[dir] + slu_session_bytes(hot->bytes_nexthop[dir]),
+				__ATOMIC_RELAXED);
 		}
 	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
 	slu_timer_wheel_remove(&w->wheel, &w->table, sid);

@@ -16,7 +16,8 @@ uint32_t slu_lifecycle_create(
 void slu_lifecycle_change(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next);
 
-/* Whether a SYN replaces this session: it is finished, or its backend takes no new ones; and the card has no part in it. */
+/* Whether a SYN replaces this session: it is finished, or its backend takes no new ones; and the card has no part in
+ * it. */
 bool slu_lifecycle_replaceable(const struct slu_worker *w, uint32_t sid);
 
 /* Ends a session now: its counters go to its listener and backend. The card must have no part in it. */

@@ -69,7 +69,8 @@ const struct slu_listener *slu_listener_index_find(
 
 static int by_key(const void *a, const void *b)
 {
-	const struct slu_listener *x = *(const struct slu_listener *const *)a, *y = *(const struct slu_listener *const *)b;
+	const struct slu_listener *x = *(const struct slu_listener *const *)a,
+				  *y = *(const struct slu_listener *const *)b;
 	int order;
 
 	if (x->vpc != y->vpc)
@@ -87,7 +88,7 @@ static int by_key(const void *a, const void *b)
 static bool same_ports(const struct slu_listener *a, const struct slu_listener *b)
 {
 	return a->vpc == b->vpc && a->protocol == b->protocol && a->address.family == b->address.family &&
-		!memcmp(a->address.bytes, b->address.bytes, 16);
+	       !memcmp(a->address.bytes, b->address.bytes, 16);
 }
 
 static int enter_listeners(struct slu_listener_index *index, const struct slu_generation *g)

@@ -46,7 +46,8 @@ uint32_t slu_local_port_owner(const struct slu_dataplane *dp, uint16_t in_port, 
 }
 
 /* Stores a candidate and says whether it is free and comes back to this worker. */
-static bool try_candidate(struct slu_worker *w, uint32_t sid, const struct slu_ip *local, uint16_t port, uint16_t in_port)
+static bool try_candidate(
+	struct slu_worker *w, uint32_t sid, const struct slu_ip *local, uint16_t port, uint16_t in_port)
 {
 	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	struct slu_session_key key;
@@ -62,9 +63,26 @@ static bool try_candidate(struct slu_worker *w, uint32_t sid, const struct slu_i
 	return !slu_session_table_find(&w->table, slu_session_table_hash(&w->table, &key), &key);
 }
 
+/* The bucket that the next session of this backend will ask for, while there is time. */
+static void prefetch_candidate(struct slu_worker *w, uint32_t sid, const struct slu_ip *local, uint16_t port)
+{
+	struct slu_session_key key = slu_session_table_key(&w->table, sid, SLU_DIR_REPLY);
+	uint8_t address6[32];
+
+	key.rest = (key.rest & ~(uint64_t)0xFFFF0000) | (uint64_t)be16(port) << 16;
+	if (key.address6) {
+		memcpy(address6, key.address6, 16);
+		memcpy(address6 + 16, local->bytes, 16);
+		key.address6 = address6;
+	} else {
+		key.addresses = (uint32_t)key.addresses | (uint64_t)slu_packet_load32(local->bytes) << 32;
+	}
+	slu_session_table_prefetch(&w->table, slu_session_table_hash(&w->table, &key));
+}
+
 /*
- * Walks {port, address} from where it stopped last time for this backend, so that a pair is used again as late as possible
- * (the backend may still be in TIME_WAIT) and the first try nearly always succeeds.
+ * Walks {port, address} from where it stopped last time for this backend, so that a pair is used again as late as
+ * possible (the backend may still be in TIME_WAIT) and the first try nearly always succeeds.
  */
 int slu_local_port_choose(struct slu_worker *w, uint32_t sid, uint32_t backend_live, uint16_t in_port)
 {
@@ -81,12 +99,15 @@ int slu_local_port_choose(struct slu_worker *w, uint32_t sid, uint32_t backend_l
 	if (!*cursor)
 		*cursor = (uint32_t)(slu_worker_random(w) % ports * locals) + 1;
 	for (uint32_t i = 0; i < TRIES_MAX; i++) {
-		uint32_t at = *cursor % (locals * ports), port = first + at / locals * step;
+		uint32_t at = *cursor % (locals * ports), next = at + 1, port = first + at / locals * step;
 
-		*cursor = at + 1;
-		if (port <= w->dp->port_last &&
-			try_candidate(w, sid, &w->index->locals[family][at % locals], (uint16_t)port, in_port))
-			return 0;
+		*cursor = next;
+		if (port > w->dp->port_last ||
+			!try_candidate(w, sid, &w->index->locals[family][at % locals], (uint16_t)port, in_port))
+			continue;
+		prefetch_candidate(
+			w, sid, &w->index->locals[family][next % locals], (uint16_t)(first + next / locals * step));
+		return 0;
 	}
 	return SLU_COUNT_DROP_NO_LOCAL_PORT;
 }

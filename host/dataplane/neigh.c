@@ -32,18 +32,20 @@ static bool same_ip(const struct slu_ip *a, const struct slu_ip *b)
 	return a->family == b->family && !memcmp(a->bytes, b->bytes, 16);
 }
 
+static uint64_t mask64(unsigned int bits)
+{
+	return bits == 0 ? 0 : __builtin_bswap64(bits >= 64 ? UINT64_MAX : UINT64_MAX << (64 - bits));
+}
+
 static struct slu_ip masked(const struct slu_ip *ip, uint8_t bits)
 {
-	struct slu_ip out = *ip;
+	struct slu_ip out = {.family = ip->family};
+	uint64_t w[2];
 
-	for (unsigned int i = 0; i < 16; i++) {
-		if (bits >= 8)
-			bits -= 8;
-		else {
-			out.bytes[i] &= (uint8_t)(0xFF00 >> bits);
-			bits = 0;
-		}
-	}
+	memcpy(w, ip->bytes, 16);
+	w[0] &= mask64(bits);
+	w[1] &= mask64(bits > 64 ? bits - 64u : 0);
+	memcpy(out.bytes, w, 16);
 	return out;
 }
 
@@ -131,8 +133,8 @@ void slu_neigh_view_free(struct slu_neigh_view *v)
 	free(v);
 }
 
-int slu_neigh_view_add_route(
-	struct slu_neigh_view *v, const struct slu_ip *prefix, uint8_t bits, uint16_t port, const struct slu_ip *gateway)
+int slu_neigh_view_add_route(struct slu_neigh_view *v, const struct slu_ip *prefix, uint8_t bits, uint16_t port,
+	const struct slu_ip *gateway)
 {
 	struct route_place *place;
 	struct slu_ip ip, via = {0};

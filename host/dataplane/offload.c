@@ -43,8 +43,8 @@ static void fold(struct slu_session_hot *hot, struct slu_session_cold *cold, uns
 
 /* ------------------------------------------------------------ the worker's */
 
-static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *hot, const struct slu_session_cold *cold,
-	unsigned int dir)
+static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *hot,
+	const struct slu_session_cold *cold, unsigned int dir)
 {
 	const struct slu_listener *l = NULL;
 
@@ -59,7 +59,7 @@ static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *
 	if (!l || !l->offload)
 		return false;
 	return cold->packets_high[SLU_DIR_REQUEST] ||
-		(uint64_t)hot->packets[SLU_DIR_REQUEST] + (dir == SLU_DIR_REQUEST) >= l->offload_threshold_packets;
+	       (uint64_t)hot->packets[SLU_DIR_REQUEST] + (dir == SLU_DIR_REQUEST) >= l->offload_threshold_packets;
 }
 
 static bool wants(struct slu_session_hot *hot, struct slu_session_cold *cold, unsigned int dir)
@@ -69,7 +69,7 @@ static bool wants(struct slu_session_hot *hot, struct slu_session_cold *cold, un
 	fold(hot, cold, dir);
 	state = state_of(cold, dir);
 	return state == SLU_OFFLOAD_NONE ||
-		(state == SLU_OFFLOAD_REFUSED && hot->packets[dir] % REFUSED_RETRY_PACKETS == 0);
+	       (state == SLU_OFFLOAD_REFUSED && hot->packets[dir] % REFUSED_RETRY_PACKETS == 0);
 }
 
 static void consider(struct slu_worker *w, struct slu_session_hot *hot, struct slu_session_cold *cold, uint32_t sid)
@@ -284,8 +284,8 @@ bool slu_offload_next(struct slu_dataplane *dp, struct slu_offload_request *requ
 }
 
 /*
- * Both FINs seen. The worker sets the flag and then looks at the state, the control thread the other way round, both with
- * locked operations: one of them notices a rule that is made while the session ends.
+ * Both FINs seen. The worker sets the flag and then looks at the state, the control thread the other way round, both
+ * with locked operations: one of them notices a rule that is made while the session ends.
  */
 static bool is_finished(const struct slu_worker *w, slu_session_ref session)
 {
@@ -315,8 +315,8 @@ bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum sl
 		return !is_finished(w, session) || !move_state(cold, dir, SLU_OFFLOAD_CARD, SLU_OFFLOAD_TAKING);
 	}
 	/* After a restart the last counters of a rule that is lost may be here. */
-	return move_state(cold, dir, SLU_OFFLOAD_ASKED,
-		cold->card_packets[dir] ? SLU_OFFLOAD_GONE : SLU_OFFLOAD_REFUSED);
+	return move_state(
+		cold, dir, SLU_OFFLOAD_ASKED, cold->card_packets[dir] ? SLU_OFFLOAD_GONE : SLU_OFFLOAD_REFUSED);
 }
 
 static bool is_on_card(const struct slu_session_cold *cold, unsigned int dir)

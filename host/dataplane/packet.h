@@ -39,8 +39,8 @@ struct slu_packet {
 	uint8_t family;
 	uint8_t protocol;
 	uint8_t tcp_flags;
-	uint8_t hops;      /* workers that have already seen it */
-	uint8_t drop;      /* enum slu_counter */
+	uint8_t hops; /* workers that have already seen it */
+	uint8_t drop; /* enum slu_counter */
 };
 
 static inline uint8_t *slu_packet_l3(const struct slu_packet *p)
@@ -89,7 +89,8 @@ static inline uint32_t slu_packet_bytes(const struct rte_mbuf *m)
  */
 void slu_packet_parse(struct slu_packet *p, uint32_t vpc);
 
-/* Whether the transport header at p->l4, with these bytes to the packet's end, is whole; sets tcp_flags and the ports. */
+/* Whether the transport header at p->l4, with these bytes to the packet's end, is whole; sets tcp_flags and the ports.
+ */
 static inline bool slu_packet_transport(struct slu_packet *p, const uint8_t *l4, uint32_t bytes, uint32_t contiguous)
 {
 	if (p->protocol == SLU_PROTO_TCP) {

@@ -38,7 +38,7 @@ static uint64_t overhead(const struct slu_dataplane *dp, uint32_t live)
 		const struct slu_live *l = &dp->worker[i]->backend_live[live];
 
 		sum += ((uint64_t)__atomic_load_n(&l->active, __ATOMIC_RELAXED) << 8) +
-			__atomic_load_n(&l->inactive, __ATOMIC_RELAXED);
+		       __atomic_load_n(&l->inactive, __ATOMIC_RELAXED);
 	}
 	return sum;
 }

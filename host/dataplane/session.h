@@ -24,12 +24,12 @@ struct slu_tuple {
 };
 
 enum slu_session_flag {
-	SLU_SESSION_NAT = 0x01,      /* mode NAT; else FULLNAT */
-	SLU_SESSION_FIN_REQ = 0x02,  /* the client sent FIN */
-	SLU_SESSION_FIN_REP = 0x04,  /* the backend sent FIN */
-	SLU_SESSION_RST = 0x08,      /* closed by RST: traffic revives it */
-	SLU_SESSION_OFFLOAD = 0x10,  /* wants to be offloaded: look at the cold line */
-	SLU_SESSION_ACTIVE = 0x20,   /* counted as active */
+	SLU_SESSION_NAT = 0x01,       /* mode NAT; else FULLNAT */
+	SLU_SESSION_FIN_REQ = 0x02,   /* the client sent FIN */
+	SLU_SESSION_FIN_REP = 0x04,   /* the backend sent FIN */
+	SLU_SESSION_RST = 0x08,       /* closed by RST: traffic revives it */
+	SLU_SESSION_OFFLOAD = 0x10,   /* wants to be offloaded: look at the cold line */
+	SLU_SESSION_ACTIVE = 0x20,    /* counted as active */
 	SLU_SESSION_OFFLOADED = 0x40, /* a direction is, or is about to be, the card's */
 
 };
@@ -69,7 +69,7 @@ enum slu_offload_state {
 struct slu_session_cold {
 	uint32_t listener_id, backend_id; /* stable ids */
 	uint16_t listener_live, backend_live;
-	uint32_t created; /* SLU_TICK_US */
+	uint32_t created;                        /* SLU_TICK_US */
 	uint64_t card_packets[2], card_bytes[2]; /* control thread, while the card has the direction */
 	uint32_t timer_next, timer_prev;         /* timer_wheel.h */
 	uint16_t packets_high[2];

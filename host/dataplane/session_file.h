@@ -13,16 +13,17 @@ struct slu_session_file {
 	int fd; /* locked; -1: anonymous memory */
 	uint8_t *memory;
 	size_t bytes;
-	size_t table_bytes;  /* of one worker */
-	uint64_t keys[4];    /* of the table's hash */
-	bool reused;         /* the file was filled by another process */
+	size_t table_bytes; /* of one worker */
+	uint64_t keys[4];   /* of the table's hash */
+	bool reused;        /* the file was filled by another process */
 	bool clean;
 	const char *discarded; /* why its contents were not used, or NULL */
 };
 
 /*
- * Maps path, or anonymous memory if it is NULL, for `workers` tables of `capacity` sessions. What stands in the file is kept
- * if layout, boot, workers and capacity are the same, else discarded. Returns 0 or -errno; -EBUSY if another process has it.
+ * Maps path, or anonymous memory if it is NULL, for `workers` tables of `capacity` sessions. What stands in the file is
+ * kept if layout, boot, workers and capacity are the same, else discarded. Returns 0 or -errno; -EBUSY if another
+ * process has it.
  */
 int slu_session_file_open(struct slu_session_file *f, const char *path, uint32_t workers, uint32_t capacity);
 

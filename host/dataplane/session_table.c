@@ -87,7 +87,8 @@ struct slu_session_key slu_session_table_key(const struct slu_session_table *t, 
 	return key;
 }
 
-static uint32_t find_in(const struct slu_session_table *t, uint32_t bucket, uint16_t tag, const struct slu_session_key *key)
+static uint32_t find_in(
+	const struct slu_session_table *t, uint32_t bucket, uint16_t tag, const struct slu_session_key *key)
 {
 	const struct slu_bucket *b = &t->buckets[bucket];
 
@@ -124,7 +125,8 @@ static void store(struct slu_bucket *bucket, int place, uint16_t tag, uint32_t e
 	__atomic_store_n(&bucket->entry[place], entry, __ATOMIC_RELEASE);
 }
 
-/* Moves some entry of a full bucket to its alternative. Returns the place it left, or -1. The entry is never missing. */
+/* Moves some entry of a full bucket to its alternative. Returns the place it left, or -1. The entry is never missing.
+ */
 static int make_place(struct slu_session_table *t, uint32_t index)
 {
 	struct slu_bucket *bucket = &t->buckets[index];
@@ -201,6 +203,20 @@ static bool remove_direction(struct slu_session_table *t, uint32_t sid, unsigned
 	return remove_entry(t, slu_session_table_hash(t, &key), sid | (dir ? SLU_ENTRY_REPLY : 0));
 }
 
+/* The session that the next allocation will return. */
+static void prefetch_next(const struct slu_session_table *t, bool ipv6)
+{
+	uint32_t sid = ipv6 ? SLU_ENTRY_IPV6 : 0;
+
+	if (!t->free_count[ipv6])
+		return; /* used for the first time, in order: the processor sees that itself */
+	sid |= t->free_list[ipv6][t->free_count[ipv6] - 1];
+	__builtin_prefetch(slu_session_table_hot(t, sid), 1);
+	__builtin_prefetch(slu_session_table_cold(t, sid), 1);
+	if (ipv6)
+		__builtin_prefetch(slu_session_table_addresses(t, sid), 1);
+}
+
 uint32_t slu_session_table_alloc(struct slu_session_table *t, bool ipv6)
 {
 	uint32_t index, sid;
@@ -215,6 +231,7 @@ uint32_t slu_session_table_alloc(struct slu_session_table *t, bool ipv6)
 	else
 		return 0;
 	sid = index | (ipv6 ? SLU_ENTRY_IPV6 : 0);
+	prefetch_next(t, ipv6);
 	cold = slu_session_table_cold(t, sid);
 	/* A crash can have left it odd. */
 	cold->generation = (uint16_t)(cold->generation + (cold->generation & 1));

@@ -99,8 +99,7 @@ static inline void slu_session_table_prefetch(const struct slu_session_table *t,
 	__builtin_prefetch(&t->buckets[slu_session_table_bucket(t, hash)]);
 }
 
-static inline uint32_t slu_session_table_alternative(
-	const struct slu_session_table *t, uint32_t bucket, uint16_t tag)
+static inline uint32_t slu_session_table_alternative(const struct slu_session_table *t, uint32_t bucket, uint16_t tag)
 {
 	uint32_t sum = (uint32_t)(((uint64_t)((tag + 1u) * 0x9E3779B1u) * t->bucket_count) >> 32);
 
@@ -132,8 +131,7 @@ static inline struct slu_session_cold *slu_session_table_cold(const struct slu_s
 	return sid & SLU_ENTRY_IPV6 ? &t->cold6[index] : &t->cold4[index];
 }
 
-static inline struct slu_session_addresses *slu_session_table_addresses(
-	const struct slu_session_table *t, uint32_t sid)
+static inline struct slu_session_addresses *slu_session_table_addresses(const struct slu_session_table *t, uint32_t sid)
 {
 	return &t->session6[sid & SLU_ENTRY_INDEX].addresses;
 }
@@ -178,8 +176,7 @@ static inline bool slu_session_table_is(
 }
 
 /* The entry of a key, or 0. */
-uint32_t slu_session_table_find(
-	const struct slu_session_table *t, uint64_t hash, const struct slu_session_key *key);
+uint32_t slu_session_table_find(const struct slu_session_table *t, uint64_t hash, const struct slu_session_key *key);
 
 /* The key of one direction of a session; it points into the session. */
 struct slu_session_key slu_session_table_key(const struct slu_session_table *t, uint32_t sid, unsigned int dir);
@@ -191,8 +188,8 @@ size_t slu_session_table_bytes(uint32_t capacity);
 int slu_session_table_init(struct slu_session_table *t, void *memory, uint32_t capacity, const uint64_t keys[4]);
 
 /*
- * Scans memory that another process filled: keeps whole sessions, drops the rest, rebuilds counts and free lists. Call once,
- * after init. Returns the number of sessions kept; *dropped those not. -ENOMEM leaves the table unusable.
+ * Scans memory that another process filled: keeps whole sessions, drops the rest, rebuilds counts and free lists. Call
+ * once, after init. Returns the number of sessions kept; *dropped those not. -ENOMEM leaves the table unusable.
  */
 int64_t slu_session_table_recover(struct slu_session_table *t, uint32_t *dropped);
 
@@ -211,7 +208,8 @@ int slu_session_table_publish(struct slu_session_table *t, uint32_t sid);
 /* Unpublishes and releases. */
 void slu_session_table_remove(struct slu_session_table *t, uint32_t sid);
 
-/* The next session in use after *sid (0 at first), in index order, IPv4 first; false at the end. Any thread; may be racy. */
+/* The next session in use after *sid (0 at first), in index order, IPv4 first; false at the end. Any thread; may be
+ * racy. */
 bool slu_session_table_next(const struct slu_session_table *t, uint32_t *sid);
 
 #endif

@@ -83,14 +83,41 @@ uint32_t slu_tcp_state_timeout_s(const struct slu_timeouts *t, uint8_t protocol,
 
 	if (!t)
 		t = &defaults;
-	const uint32_t by_state[SLU_TCP_STATES] = {[NO] = 2, [ES] = t->established, [SS] = t->syn_sent, [SR] = t->syn_recv,
-		[FW] = t->fin_wait, [TW] = t->time_wait, [CL] = t->close, [CW] = t->close_wait, [LA] = t->last_ack,
-		[LI] = 120, [SA] = 120};
-
-	if (protocol == SLU_PROTO_UDP)
+	switch (protocol == SLU_PROTO_UDP ? SLU_TCP_STATES : state) {
+	case SLU_TCP_STATES:
 		seconds = t->udp;
-	else
-		seconds = state < SLU_TCP_STATES ? by_state[state] : 2;
+		break;
+	case ES:
+		seconds = t->established;
+		break;
+	case SS:
+		seconds = t->syn_sent;
+		break;
+	case SR:
+		seconds = t->syn_recv;
+		break;
+	case FW:
+		seconds = t->fin_wait;
+		break;
+	case TW:
+		seconds = t->time_wait;
+		break;
+	case CL:
+		seconds = t->close;
+		break;
+	case CW:
+		seconds = t->close_wait;
+		break;
+	case LA:
+		seconds = t->last_ack;
+		break;
+	case LI:
+	case SA:
+		seconds = 120;
+		break;
+	default:
+		seconds = 2;
+	}
 	if (seconds == 0)
 		seconds = 1;
 	return seconds < SLU_TIMEOUT_MAX_S ? seconds : SLU_TIMEOUT_MAX_S;

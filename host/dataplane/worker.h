@@ -171,7 +171,7 @@ void slu_worker_hand_over(struct slu_worker *w, struct slu_packet *p, uint32_t t
 /* Passes a packet that could be anybody's to the next worker that has not seen it. Returns false if all have. */
 bool slu_worker_try_next(struct slu_worker *w, struct slu_packet *p);
 
-/* Processes one understood packet; the slow half of a burst. Takes the packet. */
+/* Processes one understood packet (plain ones with their hash); the slow half of a burst. Takes the packet. */
 void slu_worker_dispatch(struct slu_worker *w, struct slu_packet *p);
 
 static inline slu_session_ref slu_worker_ref(const struct slu_worker *w, uint32_t sid)

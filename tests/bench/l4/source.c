@@ -15,6 +15,8 @@
 #define IPV6_FRAME 80
 #define PAYLOAD 6
 
+enum { NET_VIP = 1, NET_BACKEND, NET_LOCAL, NET_CLIENT };
+
 /* A frame without addresses and ports, and the sums of what it has. */
 struct template {
 	uint8_t frame[IPV6_FRAME];
@@ -33,8 +35,9 @@ enum { TEMPLATE_ACK, TEMPLATE_SYN, TEMPLATE_SYN_ACK };
 
 /* Both endpoints of a packet, as in the packet. */
 struct endpoints {
-	uint8_t src[16], dst[16];
+	uint32_t src, dst; /* last four bytes of the addresses */
 	uint16_t sport, dport;
+	uint8_t src_net, dst_net;
 };
 
 static uint16_t be16(uint16_t v)
@@ -44,66 +47,86 @@ static uint16_t be16(uint16_t v)
 
 /* ---------------------------------------------------------------- addresses */
 
-#define CLIENT_PORTS 32768u
+#define CLIENT_PORTS 32768u /* a power of two */
+
+/* Addresses differ in their last four bytes only. */
+static inline uint32_t client_tail(uint32_t flow)
+{
+	return __builtin_bswap32(0x0A000000 + flow / CLIENT_PORTS);
+}
+
+static inline uint16_t client_port(uint32_t flow)
+{
+	return be16((uint16_t)(1024 + flow % CLIENT_PORTS));
+}
+
+/* 198.18.net.last, or fd00:0:0:net::198.18.net.last */
+static inline uint32_t tail(uint8_t net, uint32_t last)
+{
+	return 198 | 18 << 8 | (uint32_t)net << 16 | last << 24;
+}
+
+static inline void fill_address(const struct source *s, uint8_t *address, uint8_t net, uint32_t last4)
+{
+	if (s->family == 4) {
+		memcpy(address, &last4, 4);
+	} else {
+		const uint32_t words[4] = {0xFD, (uint32_t)net << 24, 0, last4};
+
+		memcpy(address, words, 16);
+	}
+}
 
 void source_client(const struct source *s, uint32_t flow, uint8_t *address, uint16_t *port)
 {
-	uint32_t high = __builtin_bswap32(0x0A000000 + flow / CLIENT_PORTS);
-
-	if (s->family == 4) {
-		memcpy(address, &high, 4);
-	} else {
-		static const uint8_t prefix[12] = {0xFD, 0, 0, 0x0C};
-
-		memcpy(address, prefix, 12);
-		memcpy(address + 12, &high, 4);
-	}
-	*port = be16((uint16_t)(1024 + flow % CLIENT_PORTS));
-}
-
-static void numbered(const struct source *s, uint8_t *address, uint8_t net, uint8_t last)
-{
-	const uint8_t v4[4] = {198, 18, net, last};
-	const uint8_t v6[16] = {0xFD, 0, 0, net, [15] = last};
-
-	memcpy(address, s->family == 4 ? v4 : v6, s->family == 4 ? 4 : 16);
+	fill_address(s, address, NET_CLIENT, client_tail(flow));
+	*port = client_port(flow);
 }
 
 void source_vip(const struct source *s, uint8_t *address)
 {
-	numbered(s, address, 1, 100);
+	fill_address(s, address, NET_VIP, tail(NET_VIP, 100));
 }
 
 void source_backend(const struct source *s, uint32_t index, uint8_t *address)
 {
-	numbered(s, address, 2, (uint8_t)(10 + index));
+	fill_address(s, address, NET_BACKEND, tail(NET_BACKEND, 10 + index));
 }
 
 void source_local(const struct source *s, uint32_t index, uint8_t *address)
 {
-	numbered(s, address, 3, (uint8_t)(1 + index));
+	fill_address(s, address, NET_LOCAL, tail(NET_LOCAL, 1 + index));
 }
 
-static uint32_t position_of(const struct source *s, uint32_t flow)
+void source_open(struct source *s, enum source_mode mode, uint32_t from, uint32_t to)
 {
-	return (uint32_t)((uint64_t)flow * s->inverse % s->flows);
+	s->mode = mode;
+	s->next = from;
+	s->next_position = (uint32_t)((uint64_t)from * s->inverse % s->flows);
+	s->limit = to;
+	s->learn = mode == SOURCE_SYN;
 }
 
-static inline void request_endpoints(const struct source *s, uint32_t flow, struct endpoints *e)
+static inline void request_endpoints(uint32_t flow, struct endpoints *e)
 {
-	source_client(s, flow, e->src, &e->sport);
-	source_vip(s, e->dst);
-	e->dport = be16(SOURCE_VIP_PORT);
+	*e = (struct endpoints){.src = client_tail(flow),
+		.dst = tail(NET_VIP, 100),
+		.sport = client_port(flow),
+		.dport = be16(SOURCE_VIP_PORT),
+		.src_net = NET_CLIENT,
+		.dst_net = NET_VIP};
 }
 
 static inline void reply_endpoints(const struct source *s, uint32_t position, struct endpoints *e)
 {
 	const struct source_reply *r = &s->replies[position];
 
-	source_backend(s, r->backend, e->src);
-	source_local(s, r->local, e->dst);
-	e->sport = be16(SOURCE_BACKEND_PORT);
-	e->dport = r->port;
+	*e = (struct endpoints){.src = tail(NET_BACKEND, 10u + r->backend),
+		.dst = tail(NET_LOCAL, 1u + r->local),
+		.sport = be16(SOURCE_BACKEND_PORT),
+		.dport = r->port,
+		.src_net = NET_BACKEND,
+		.dst_net = NET_LOCAL};
 }
 
 /* ---------------------------------------------------------------- checksums */
@@ -161,30 +184,23 @@ static void make_template(struct template *t, uint8_t family, uint8_t flags)
 static inline uint16_t write_frame(const struct source *s, const struct template *t, uint8_t *frame,
 	const struct endpoints *e, uint32_t position, uint16_t direction)
 {
-	uint32_t src, dst, ports = e->sport | (uint32_t)e->dport << 16;
-	uint64_t addresses = 0;
+	uint32_t ports = e->sport | (uint32_t)e->dport << 16;
+	uint64_t addresses = (uint64_t)e->src + e->dst;
 	uint16_t checksum;
 	uint8_t *tcp;
 
 	if (s->family == 4) {
 		memcpy(frame, t->frame, IPV4_FRAME);
-		memcpy(&src, e->src, 4);
-		memcpy(&dst, e->dst, 4);
-		addresses = (uint64_t)src + dst;
 		checksum = (uint16_t)~fold(t->ip_sum + addresses);
 		memcpy(frame + 24, &checksum, 2);
-		memcpy(frame + 26, &src, 4);
-		memcpy(frame + 30, &dst, 4);
+		memcpy(frame + 26, &e->src, 4);
+		memcpy(frame + 30, &e->dst, 4);
 		tcp = frame + 34;
 	} else {
 		memcpy(frame, t->frame, IPV6_FRAME);
-		for (int i = 0; i < 16; i += 4) {
-			memcpy(&src, e->src + i, 4);
-			memcpy(&dst, e->dst + i, 4);
-			addresses += (uint64_t)src + dst;
-		}
-		memcpy(frame + 22, e->src, 16);
-		memcpy(frame + 38, e->dst, 16);
+		addresses += 2 * 0xFDu + ((uint32_t)e->src_net << 8) + ((uint32_t)e->dst_net << 8);
+		fill_address(s, frame + 22, e->src_net, e->src);
+		fill_address(s, frame + 38, e->dst_net, e->dst);
 		tcp = frame + 54;
 	}
 	checksum = (uint16_t)~fold(t->tcp_sum + addresses + ports + position + direction);
@@ -219,7 +235,7 @@ static inline uint16_t next_traffic(struct queue *q, uint8_t *frame, bool reply)
 		bytes = write_frame(s, &q->template[TEMPLATE_ACK], frame, &e, s->reply, 1);
 		advance(s, &s->reply, &s->reply_flow);
 	} else {
-		request_endpoints(s, s->request_flow, &e);
+		request_endpoints(s->request_flow, &e);
 		bytes = write_frame(s, &q->template[TEMPLATE_ACK], frame, &e, s->request, 0);
 		advance(s, &s->request, &s->request_flow);
 	}
@@ -229,7 +245,7 @@ static inline uint16_t next_traffic(struct queue *q, uint8_t *frame, bool reply)
 static uint16_t next_opening(struct queue *q, uint8_t *frame)
 {
 	struct source *s = q->source;
-	uint32_t position = position_of(s, s->next);
+	uint32_t position = s->next_position;
 	const struct template *t;
 	struct endpoints e;
 
@@ -237,10 +253,13 @@ static uint16_t next_opening(struct queue *q, uint8_t *frame)
 		reply_endpoints(s, position, &e);
 		t = &q->template[TEMPLATE_SYN_ACK];
 	} else {
-		request_endpoints(s, s->next, &e);
+		request_endpoints(s->next, &e);
 		t = &q->template[s->mode == SOURCE_SYN ? TEMPLATE_SYN : TEMPLATE_ACK];
 	}
 	s->next++;
+	s->next_position += s->inverse;
+	if (s->next_position >= s->flows)
+		s->next_position -= s->flows;
 	return write_frame(s, t, frame, &e, position, s->mode == SOURCE_SYN_ACK);
 }
 
@@ -281,7 +300,8 @@ static void check(struct source *s, const struct rte_mbuf *m)
 	unsigned int n = s->family == 4 ? 4 : 16, header = s->family == 4 ? 20 : 40;
 	const uint8_t *src = ip + (n == 4 ? 12 : 8), *tcp = ip + header;
 	uint32_t position, pseudo;
-	struct endpoints e, turned;
+	uint8_t expected[32];
+	struct endpoints e;
 	uint16_t direction;
 
 	s->checked++;
@@ -292,15 +312,14 @@ static void check(struct source *s, const struct rte_mbuf *m)
 		return;
 	}
 	if (direction)
-		request_endpoints(s, (uint32_t)((uint64_t)position * s->stride % s->flows), &turned);
+		request_endpoints((uint32_t)((uint64_t)position * s->stride % s->flows), &e);
 	else
-		reply_endpoints(s, position, &turned);
-	memcpy(e.src, turned.dst, 16);
-	memcpy(e.dst, turned.src, 16);
-	e.sport = turned.dport;
-	e.dport = turned.sport;
+		reply_endpoints(s, position, &e);
+	/* It leaves with the other direction's endpoints turned around. */
+	fill_address(s, expected, e.dst_net, e.dst);
+	fill_address(s, expected + n, e.src_net, e.src);
 	pseudo = sum_bytes(src, 2 * n) + be16(6) + be16(20 + PAYLOAD);
-	if (memcmp(src, e.src, n) || memcmp(src + n, e.dst, n) || memcmp(tcp, &e.sport, 2) || memcmp(tcp + 2, &e.dport, 2))
+	if (memcmp(src, expected, 2 * n) || memcmp(tcp, &e.dport, 2) || memcmp(tcp + 2, &e.sport, 2))
 		complain(s, "wrong tuple", position, direction);
 	else if (n == 4 && fold(sum_bytes(ip, header)) != 0xFFFF)
 		complain(s, "wrong IP checksum", position, direction);

@@ -39,8 +39,8 @@ struct source {
 	uint32_t flows;
 	uint8_t family;
 	enum source_mode mode;
-	uint32_t next;   /* flow number, in the modes that are not TRAFFIC */
-	uint32_t limit;  /* where those stop */
+	uint32_t next, next_position; /* flow number and its position, in the modes that are not TRAFFIC */
+	uint32_t limit;               /* where those stop */
 	bool learn;      /* record the local port of every SYN sent */
 	uint32_t stride, inverse; /* of the permutation */
 	uint32_t request, reply;  /* next positions */
@@ -52,6 +52,9 @@ struct source {
 
 /* The source behind an ethdev port. */
 struct source *source_of(uint16_t port);
+
+/* Sends the segments of one step of flows from..to - 1 (never SOURCE_TRAFFIC), then nothing. */
+void source_open(struct source *s, enum source_mode mode, uint32_t from, uint32_t to);
 
 /* Addresses: 4 or 16 bytes are written. */
 void source_client(const struct source *s, uint32_t flow, uint8_t *address, uint16_t *port);
