@@ -133,7 +133,11 @@ static int start_ports(struct slu_agent *agent)
 	for (uint32_t i = 0; i < config->port_count; i++) {
 		struct slu_port *port = &agent->ports[i];
 
-		error = slu_port_start(port, config->workers, agent->pool);
+		error = slu_port_configure(port, config->workers, agent->pool);
+		if (error)
+			return error;
+		slu_flow_port_prepare(port->id);
+		error = slu_port_start(port);
 		if (error)
 			return error;
 		error = slu_tap_open(&port->tap, config->ports[i].tap, port->mac, port->mtu);
@@ -374,11 +378,26 @@ static int launch(struct slu_agent *agent)
 
 static bool serve(struct slu_agent *agent)
 {
+	const struct timeval soon = {.tv_usec = SLU_ENGINE_LOOK_US};
 	bool more = slu_exception_poll(agent->exception);
+	enum slu_engine_state state;
 
 	slu_kernel_poll(agent->kernel);
-	more |= slu_engine_turn(agent->engine);
-	return more;
+	state = slu_engine_turn(agent->engine);
+	if (state == SLU_ENGINE_WAITS && !event_pending(agent->engine_event, EV_TIMEOUT, NULL))
+		event_add(agent->engine_event, &soon);
+	return more || state == SLU_ENGINE_MORE;
+}
+
+/* The card has had some time for what is queued. */
+static void on_engine(evutil_socket_t fd, short what, void *context)
+{
+	struct slu_agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	if (serve(agent))
+		event_active(agent->wake_event, EV_READ, 1);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *context)
@@ -502,11 +521,12 @@ static int start_events(struct slu_agent *agent)
 
 	agent->wake_event = event_new(agent->base, agent->wake.fd, EV_READ | EV_PERSIST, on_wake, agent);
 	agent->housekeeping = event_new(agent->base, -1, 0, on_housekeeping, agent);
+	agent->engine_event = event_new(agent->base, -1, 0, on_engine, agent);
 	agent->terminate[0] = evsignal_new(agent->base, SIGTERM, on_terminate, agent);
 	agent->terminate[1] = evsignal_new(agent->base, SIGINT, on_terminate, agent);
 	agent->reload = evsignal_new(agent->base, SIGHUP, on_reload, agent);
-	if (!agent->wake_event || !agent->housekeeping || !agent->terminate[0] || !agent->terminate[1] ||
-		!agent->reload)
+	if (!agent->wake_event || !agent->housekeeping || !agent->engine_event || !agent->terminate[0] ||
+		!agent->terminate[1] || !agent->reload)
 		return -ENOMEM;
 	event_add(agent->wake_event, NULL);
 	event_add(agent->housekeeping, &now);
@@ -529,6 +549,19 @@ static int start_api(struct slu_agent *agent)
 	return error;
 }
 
+/* Precise timers: the engine looks after its card every 100 us while that works. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const char *path, const char *pmd)
 {
 	int error;
@@ -541,7 +574,7 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 		error = slu_log_take_dpdk();
 	if (!error)
 		error = slu_wake_open(&agent->wake);
-	agent->base = event_base_new();
+	agent->base = new_base();
 	if (!error && !agent->base)
 		error = -ENOMEM;
 	if (!error)
@@ -593,8 +626,8 @@ static void stop_workers(struct slu_agent *agent)
 
 static void stop_events(struct slu_agent *agent)
 {
-	struct event *events[] = {
-		agent->wake_event, agent->housekeeping, agent->terminate[0], agent->terminate[1], agent->reload};
+	struct event *events[] = {agent->wake_event, agent->housekeeping, agent->engine_event, agent->terminate[0],
+		agent->terminate[1], agent->reload};
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i])

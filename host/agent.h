@@ -35,7 +35,7 @@ struct slu_agent {
 	struct slu_exception_worker *exception_workers;
 	struct slu_exception *exception;
 	struct slu_api *api;
-	struct event *wake_event, *housekeeping, *terminate[2], *reload;
+	struct event *wake_event, *housekeeping, *engine_event, *terminate[2], *reload;
 	const struct slu_generation *generation;
 	/* Live indexes by stable id, of the generation in force. */
 	struct slu_flow_map listener_live, backend_live;

@@ -14,6 +14,10 @@
 #include "host/offload/flow_map.h"
 
 #define TURN_REQUESTS 256
+#define IN_FLIGHT_REQUESTS 256 /* no new requests are taken above it */
+#define IN_FLIGHT_MAX (SLU_FLOW_QUEUE - 64)
+#define PULL_BATCH 64
+#define DRAIN_US 1000000
 #define QUERY_CYCLE_MS 1000
 #define QUERIES_MAX 512
 #define SWEEP_FLOWS 1024
@@ -33,14 +37,20 @@ struct hop {
 	struct rte_flow_action_handle *handle;
 };
 
+/* A rule of `refused` is one that the card did not take: it goes without a report. */
+enum flow_state { FLOW_FREE, FLOW_CREATING, FLOW_ACTIVE, FLOW_DESTROYING };
+
 struct flow {
-	slu_session_ref session; /* 0: free */
+	slu_session_ref session;
 	struct slu_flow_handle handle;
 	struct slu_flow_counts counts;
 	uint64_t last_seen_us;
 	uint32_t hop; /* or next of the free list */
 	uint16_t flow_port;
 	uint8_t dir;
+	uint8_t state;  /* enum flow_state */
+	bool take_back; /* as soon as it is there */
+	bool refused;
 };
 
 struct slu_engine {
@@ -229,7 +239,7 @@ static uint32_t take_flow(struct slu_engine *engine)
 
 static void free_flow(struct slu_engine *engine, uint32_t at)
 {
-	engine->flows[at].session = 0;
+	engine->flows[at].state = FLOW_FREE;
 	engine->flows[at].hop = engine->flow_free;
 	engine->flow_free = at;
 }
@@ -259,55 +269,174 @@ static struct slu_ip destination_of(const struct slu_offload_request *request)
 	return ip;
 }
 
-/* Makes the rule. On success *result is its flow, not yet in the map. */
-static int create_rule(struct slu_engine *engine, uint16_t flow_port, struct slu_offload_request *request, uint32_t hop,
-	uint32_t *result)
+/* A flow without a rule yet. Returns its number, NONE when memory is out. */
+static uint32_t add_flow(
+	struct slu_engine *engine, uint16_t flow_port, const struct slu_offload_request *request, uint32_t hop)
 {
-	struct slu_flow_port *port = &engine->flow_ports[flow_port];
-	struct rte_flow_error reason = {0};
-	struct slu_flow_rule rule;
-	struct flow *flow;
-	int error = slu_flow_rule_build(&rule, &port->dialect, request);
+	uint32_t at = take_flow(engine);
 
-	*result = take_flow(engine);
-	if (*result == NONE)
-		return -ENOMEM;
-	flow = &engine->flows[*result];
-	*flow = (struct flow){.session = request->session, .flow_port = flow_port, .dir = request->dir, .hop = hop};
-	if (!error)
-		error = slu_flow_port_create(port, &rule, engine->hops[hop].handle, &flow->handle, &reason);
-	if (error) {
-		free_flow(engine, *result);
-		count_refusal(engine, error, &reason);
+	if (at == NONE)
+		return NONE;
+	engine->flows[at] = (struct flow){.session = request->session,
+		.flow_port = flow_port,
+		.dir = request->dir,
+		.hop = hop,
+		.state = FLOW_CREATING};
+	if (slu_flow_map_put(&engine->flow_of[request->dir], request->session, at) != 0) {
+		free_flow(engine, at);
+		return NONE;
 	}
-	return error;
+	engine->counters.flows++;
+	return at;
 }
 
-/* Destroys the rule and forgets the flow; *counts are its final counters. */
-static void end_flow(struct slu_engine *engine, uint32_t at, struct slu_flow_counts *counts)
+/* Forgets a flow whose rule is gone. */
+static void drop_flow(struct slu_engine *engine, uint32_t at)
 {
 	struct flow *flow = &engine->flows[at];
 	uint32_t hop = flow->hop;
 
-	*counts = flow->counts;
-	if (slu_flow_port_destroy(&engine->flow_ports[flow->flow_port], &flow->handle, counts) != 0)
-		engine->counters.destroy_errors++;
-	if (slu_flow_map_get(&engine->flow_of[flow->dir], flow->session) == at)
-		slu_flow_map_remove(&engine->flow_of[flow->dir], flow->session);
+	slu_flow_map_remove(&engine->flow_of[flow->dir], flow->session);
 	free_flow(engine, at);
 	drop_hop(engine, hop);
 	engine->counters.flows--;
-	engine->counters.removed++;
+}
+
+/* The number of a flow as an operation's user data; 0 is nobody's. */
+static void *user_of(uint32_t at)
+{
+	return (void *)(uintptr_t)(at + 1);
+}
+
+static int create_rule(struct slu_engine *engine, uint32_t at, const struct slu_offload_request *request, bool wait)
+{
+	struct flow *flow = &engine->flows[at];
+	struct slu_flow_port *port = &engine->flow_ports[flow->flow_port];
+	struct rte_flow_action_handle *mac = engine->hops[flow->hop].handle;
+	struct rte_flow_error reason = {0};
+	struct slu_flow_rule rule;
+	int error = slu_flow_rule_build(&rule, &port->dialect, request);
+
+	if (!error && port->async && !wait)
+		error = slu_flow_port_queue_create(port, &rule, mac, &flow->handle, user_of(at), &reason);
+	else if (!error)
+		error = slu_flow_port_create(port, &rule, mac, &flow->handle, &reason);
+	if (error && error != -EINPROGRESS)
+		count_refusal(engine, error, &reason);
+	return error;
+}
+
+/* The rule is gone; these are its counters. */
+static void finish_removal(struct slu_engine *engine, uint32_t at)
+{
+	struct flow *flow = &engine->flows[at];
+
+	if (!flow->refused) {
+		slu_offload_removed(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, flow->counts.packets,
+			flow->counts.bytes);
+		engine->counters.removed++;
+	}
+	drop_flow(engine, at);
+}
+
+static void drain(struct slu_engine *engine, struct slu_flow_port *port);
+
+static void destroy_rule(struct slu_engine *engine, uint32_t at)
+{
+	struct flow *flow = &engine->flows[at];
+	struct slu_flow_port *port = &engine->flow_ports[flow->flow_port];
+	int error;
+
+	flow->state = FLOW_DESTROYING;
+	if (!flow->handle.async) {
+		error = slu_flow_port_destroy(port, &flow->handle, &flow->counts);
+	} else {
+		if (port->in_flight >= IN_FLIGHT_MAX)
+			drain(engine, port);
+		error = slu_flow_port_queue_destroy(port, &flow->handle, user_of(at));
+		if (error == -EINPROGRESS)
+			return;
+		slu_flow_port_finish(port, &flow->handle, &flow->counts);
+	}
+	engine->counters.destroy_errors += error != 0;
+	finish_removal(engine, at);
 }
 
 static void take_back(struct slu_engine *engine, uint32_t at)
 {
-	slu_session_ref session = engine->flows[at].session;
-	enum slu_dir dir = (enum slu_dir)engine->flows[at].dir;
-	struct slu_flow_counts counts;
+	struct flow *flow = &engine->flows[at];
 
-	end_flow(engine, at, &counts);
-	slu_offload_removed(engine->settings.dp, session, dir, counts.packets, counts.bytes);
+	if (flow->state == FLOW_CREATING)
+		flow->take_back = true;
+	else if (flow->state == FLOW_ACTIVE)
+		destroy_rule(engine, at);
+}
+
+/* The rule is in the card. */
+static void finish_install(struct slu_engine *engine, uint32_t at)
+{
+	struct flow *flow = &engine->flows[at];
+	bool wanted;
+
+	flow->state = FLOW_ACTIVE;
+	engine->counters.installed++;
+	wanted = slu_offload_done(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, true);
+	engine->counters.session_gone += !wanted;
+	if (!wanted || flow->take_back)
+		take_back(engine, at);
+}
+
+/* The card refused what the driver had accepted. */
+static void refuse_install(struct slu_engine *engine, uint32_t at)
+{
+	struct flow *flow = &engine->flows[at];
+
+	engine->counters.refused_rule++;
+	slu_offload_done(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, false);
+	flow->refused = true;
+	destroy_rule(engine, at);
+}
+
+static void finish_operation(struct slu_engine *engine, const struct slu_flow_result *result)
+{
+	uint32_t at = (uint32_t)(uintptr_t)result->user - 1;
+	struct flow *flow = &engine->flows[at];
+
+	if (flow->state == FLOW_CREATING && result->ok) {
+		finish_install(engine, at);
+	} else if (flow->state == FLOW_CREATING) {
+		refuse_install(engine, at);
+	} else {
+		engine->counters.destroy_errors += !result->ok;
+		slu_flow_port_finish(&engine->flow_ports[flow->flow_port], &flow->handle, &flow->counts);
+		finish_removal(engine, at);
+	}
+}
+
+/* Takes what is done; returns how many. */
+static uint32_t pull(struct slu_engine *engine, struct slu_flow_port *port)
+{
+	struct slu_flow_result results[PULL_BATCH];
+	uint32_t count = slu_flow_port_pull(port, results, PULL_BATCH);
+
+	for (uint32_t i = 0; i < count; i++)
+		finish_operation(engine, &results[i]);
+	return count;
+}
+
+/* Waits, for a second at most, until half of what is in flight is done. */
+static void drain(struct slu_engine *engine, struct slu_flow_port *port)
+{
+	struct slu_flow_result results[PULL_BATCH];
+	uint64_t until = now_us() + DRAIN_US;
+
+	slu_flow_port_push(port);
+	while (port->in_flight > IN_FLIGHT_MAX / 2 && now_us() < until) {
+		uint32_t count = slu_flow_port_pull(port, results, 1);
+
+		if (count)
+			finish_operation(engine, &results[0]);
+	}
 }
 
 /*
@@ -326,12 +455,12 @@ static uint16_t choose_port(const struct slu_engine *engine, const struct slu_of
 	return port;
 }
 
-static int install(struct slu_engine *engine, struct slu_offload_request *request)
+/* Returns 0: there; -EINPROGRESS: on its way; any other: refused and counted. */
+static int install(struct slu_engine *engine, struct slu_offload_request *request, bool wait)
 {
 	uint16_t flow_port = choose_port(engine, request);
 	struct slu_ip destination = destination_of(request);
-	struct slu_flow_counts counts;
-	uint32_t hop, flow;
+	uint32_t hop, at;
 	int error;
 
 	if (!port_works(engine, flow_port)) {
@@ -344,64 +473,77 @@ static int install(struct slu_engine *engine, struct slu_offload_request *reques
 		engine->counters.refused_memory += error == -ENOMEM;
 		return error;
 	}
-	error = create_rule(engine, flow_port, request, hop, &flow);
-	if (error) {
+	at = add_flow(engine, flow_port, request, hop);
+	if (at == NONE) {
 		drop_hop(engine, hop);
-		return error;
-	}
-	engine->counters.flows++;
-	engine->counters.installed++;
-	error = slu_flow_map_put(&engine->flow_of[request->dir], request->session, flow);
-	if (error) {
 		engine->counters.refused_memory++;
-		end_flow(engine, flow, &counts);
-		return error;
+		return -ENOMEM;
 	}
-	return 0;
+	error = create_rule(engine, at, request, wait);
+	if (error == 0)
+		finish_install(engine, at);
+	else if (error != -EINPROGRESS)
+		drop_flow(engine, at);
+	return error;
 }
 
-static void serve_install(struct slu_engine *engine, struct slu_offload_request *request)
+static void serve_install(struct slu_engine *engine, struct slu_offload_request *request, bool wait)
 {
-	uint32_t old = slu_flow_map_get(&engine->flow_of[request->dir], request->session);
 	enum slu_dir dir = (enum slu_dir)request->dir;
-	bool ok = false;
+	int error = -ECANCELED;
 
-	if (old != SLU_FLOW_MAP_NONE)
-		take_back(engine, old);
-	if (slu_offload_wanted(engine->settings.dp, request->session, dir))
-		ok = install(engine, request) == 0;
+	if (!slu_offload_wanted(engine->settings.dp, request->session, dir))
+		engine->counters.session_gone++;
+	else if (slu_flow_map_get(&engine->flow_of[dir], request->session) != SLU_FLOW_MAP_NONE)
+		engine->counters.refused_rule++; /* its old rule is still on the way out */
 	else
-		engine->counters.session_gone++;
-	if (!slu_offload_done(engine->settings.dp, request->session, dir, ok) && ok) {
-		/* The session ended while its rule was made. */
-		engine->counters.session_gone++;
-		take_back(engine, slu_flow_map_get(&engine->flow_of[dir], request->session));
-	}
+		error = install(engine, request, wait);
+	if (error && error != -EINPROGRESS)
+		slu_offload_done(engine->settings.dp, request->session, dir, false);
 }
 
 static void serve_remove(struct slu_engine *engine, const struct slu_offload_request *request)
 {
-	uint32_t flow = slu_flow_map_get(&engine->flow_of[request->dir], request->session);
+	uint32_t at = slu_flow_map_get(&engine->flow_of[request->dir], request->session);
 
-	if (flow != SLU_FLOW_MAP_NONE)
-		take_back(engine, flow);
+	if (at != SLU_FLOW_MAP_NONE)
+		take_back(engine, at);
 }
 
-bool slu_engine_turn(struct slu_engine *engine)
+static uint32_t in_flight(const struct slu_engine *engine)
+{
+	uint32_t most = 0;
+
+	for (uint32_t p = 0; p < engine->settings.port_count; p++) {
+		if (engine->flow_ports[p].in_flight > most)
+			most = engine->flow_ports[p].in_flight;
+	}
+	return most;
+}
+
+enum slu_engine_state slu_engine_turn(struct slu_engine *engine)
 {
 	struct slu_offload_request request;
+	uint32_t served = 0, done = 0;
 
-	for (uint32_t served = 0; served < TURN_REQUESTS; served++) {
+	for (uint32_t p = 0; p < engine->settings.port_count; p++)
+		done += pull(engine, &engine->flow_ports[p]);
+	while (served < TURN_REQUESTS && in_flight(engine) < IN_FLIGHT_REQUESTS) {
 		if (!slu_offload_next(engine->settings.dp, &request))
-			return false;
+			break;
+		served++;
 		if (request.dir > SLU_DIR_REPLY)
 			continue;
 		if (request.op == SLU_OFFLOAD_INSTALL)
-			serve_install(engine, &request);
+			serve_install(engine, &request, false);
 		else
 			serve_remove(engine, &request);
 	}
-	return true;
+	for (uint32_t p = 0; p < engine->settings.port_count; p++)
+		slu_flow_port_push(&engine->flow_ports[p]);
+	if (served == TURN_REQUESTS || done >= PULL_BATCH)
+		return SLU_ENGINE_MORE;
+	return in_flight(engine) ? SLU_ENGINE_WAITS : SLU_ENGINE_IDLE;
 }
 
 /* -------------------------------------------------------------- counters */
@@ -437,7 +579,7 @@ static void query_some(struct slu_engine *engine, uint64_t now)
 		if (engine->query_next >= engine->flow_end)
 			engine->query_next = 0;
 		flow = &engine->flows[engine->query_next++];
-		if (flow->session == 0)
+		if (flow->state != FLOW_ACTIVE)
 			continue;
 		query_flow(engine, flow, now);
 		budget--;
@@ -476,7 +618,7 @@ static void sweep_some(struct slu_engine *engine)
 			engine->sweeping = false;
 			return;
 		}
-		if (engine->flows[at].session != 0 && misrouted(engine, &engine->flows[at])) {
+		if (engine->flows[at].state == FLOW_ACTIVE && misrouted(engine, &engine->flows[at])) {
 			engine->counters.moved++;
 			take_back(engine, at);
 		}
@@ -528,21 +670,30 @@ static void freshen_some(struct slu_engine *engine, uint64_t now)
 	}
 }
 
-/* A dead card's rules are gone with their last counts; the sessions go on in software. */
-static void bury(struct slu_engine *engine)
+/* A dead card is asked nothing more: the last known counters are the final ones, and the session goes on in software.
+ */
+static void bury_flow(struct slu_engine *engine, uint32_t at)
+{
+	struct flow *flow = &engine->flows[at];
+
+	engine->counters.lost++;
+	if (flow->state == FLOW_CREATING) {
+		slu_offload_done(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, false);
+		flow->refused = true;
+	}
+	finish_removal(engine, at);
+}
+
+static void bury_port(struct slu_engine *engine, uint16_t port)
 {
 	bool any = false;
 
-	for (uint32_t p = 0; p < engine->settings.port_count; p++) {
-		if (!engine->flow_ports[p].usable || port_works(engine, (uint16_t)p))
-			continue;
-		engine->flow_ports[p].usable = false;
-		for (uint32_t i = 0; i < engine->flow_end; i++) {
-			if (engine->flows[i].session != 0 && engine->flows[i].flow_port == p) {
-				engine->counters.lost++;
-				take_back(engine, i);
-			}
-		}
+	engine->flow_ports[port].usable = false;
+	engine->flow_ports[port].async = false;
+	engine->flow_ports[port].in_flight = 0;
+	for (uint32_t at = 0; at < engine->flow_end; at++) {
+		if (engine->flows[at].state != FLOW_FREE && engine->flows[at].flow_port == port)
+			bury_flow(engine, at);
 	}
 	for (uint32_t p = 0; p < engine->settings.port_count; p++)
 		any |= engine->flow_ports[p].usable;
@@ -555,7 +706,7 @@ void slu_engine_poll(struct slu_engine *engine)
 
 	for (uint32_t p = 0; p < engine->settings.port_count; p++) {
 		if (engine->flow_ports[p].usable && !port_works(engine, (uint16_t)p))
-			bury(engine);
+			bury_port(engine, (uint16_t)p);
 	}
 	if (engine->sweeping)
 		sweep_some(engine);
@@ -609,7 +760,7 @@ int slu_engine_create(const struct slu_engine_settings *settings, struct slu_eng
 void slu_engine_take_back_all(struct slu_engine *engine)
 {
 	for (uint32_t i = 0; i < engine->flow_end; i++) {
-		if (engine->flows[i].session != 0)
+		if (engine->flows[i].state != FLOW_FREE)
 			take_back(engine, i);
 	}
 }
@@ -653,7 +804,7 @@ uint32_t slu_engine_adopt(struct slu_engine *engine)
 	while (slu_offload_next_recovered(engine->settings.dp, &cursor, &request)) {
 		uint64_t before = engine->counters.installed;
 
-		serve_install(engine, &request);
+		serve_install(engine, &request, true);
 		engine->counters.adopted += engine->counters.installed - before;
 		engine->counters.installed = before;
 	}

@@ -54,8 +54,15 @@ void slu_engine_take_back_all(struct slu_engine *engine);
  */
 uint32_t slu_engine_adopt(struct slu_engine *engine);
 
-/* Serves requests of the workers, some at a time. Returns true when more wait. */
-bool slu_engine_turn(struct slu_engine *engine);
+enum slu_engine_state {
+	SLU_ENGINE_IDLE,  /* nothing to do until a worker asks */
+	SLU_ENGINE_WAITS, /* cards are at work: look again in SLU_ENGINE_LOOK_US */
+	SLU_ENGINE_MORE,  /* call again at once */
+};
+#define SLU_ENGINE_LOOK_US 100
+
+/* Serves requests of the workers and takes the cards' results, some at a time. */
+enum slu_engine_state slu_engine_turn(struct slu_engine *engine);
 
 /* Reads some counters and goes on with sweeps; call every SLU_ENGINE_POLL_MS. */
 #define SLU_ENGINE_POLL_MS 20

@@ -8,6 +8,9 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
+#define TABLE_FLOWS (1u << 20)
+#define PULL_MAX 64
+
 /* A direction that resembles a real one; it is validated, never installed. */
 static void fill_example(struct slu_offload_request *request, uint16_t port)
 {
@@ -126,6 +129,79 @@ static void find_indirect(struct slu_flow_port *port, const struct slu_offload_r
 	memcpy(port->reason, kept, sizeof(kept));
 }
 
+/* A table that takes the rules of one family and protocol: all actions are given with each rule. */
+static struct rte_flow_template_table *make_table(struct slu_flow_port *port, const struct slu_offload_request *example,
+	struct rte_flow_action_handle *count, struct rte_flow_action_handle *mac)
+{
+	const struct rte_flow_pattern_template_attr pattern_attr = {
+		.relaxed_matching = 0, .transfer = port->dialect.transfer, .ingress = !port->dialect.transfer};
+	const struct rte_flow_actions_template_attr actions_attr = {
+		.transfer = port->dialect.transfer, .ingress = !port->dialect.transfer};
+	struct rte_flow_template_table_attr table_attr = {.nb_flows = TABLE_FLOWS};
+	struct rte_flow_pattern_template *pattern;
+	struct rte_flow_actions_template *actions;
+	struct rte_flow_action masks[SLU_FLOW_ACTIONS] = {0};
+	struct rte_flow_template_table *table;
+	struct rte_flow_error error = {0};
+	struct slu_flow_rule rule;
+
+	if (slu_flow_rule_build(&rule, &port->dialect, example) != 0)
+		return NULL;
+	if (count)
+		slu_flow_rule_set_count(&rule, count);
+	if (mac)
+		slu_flow_rule_set_mac(&rule, mac);
+	for (uint32_t i = 0; i < rule.action_count; i++)
+		masks[i].type = rule.actions[i].type;
+	table_attr.flow_attr = rule.attr;
+	pattern = rte_flow_pattern_template_create(port->proxy, &pattern_attr, rule.items, &error);
+	actions = pattern ? rte_flow_actions_template_create(port->proxy, &actions_attr, rule.actions, masks, &error)
+			  : NULL;
+	table = actions ? rte_flow_template_table_create(port->proxy, &table_attr, &pattern, 1, &actions, 1, &error)
+			: NULL;
+	if (!table && actions)
+		rte_flow_actions_template_destroy(port->proxy, actions, &error);
+	if (!table && pattern)
+		rte_flow_pattern_template_destroy(port->proxy, pattern, &error);
+	return table;
+}
+
+static void make_tables(struct slu_flow_port *port, struct slu_offload_request *example)
+{
+	struct rte_flow_action_handle *count = port->indirect_count ? count_create(port) : NULL;
+	struct rte_flow_action_handle *mac = slu_flow_port_mac_create(port, example->hop.dst_mac);
+	struct rte_flow_error error = {0};
+
+	port->async = port->indirect_count == (count != NULL) && port->indirect_mac == (mac != NULL);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		for (int udp = 0; udp < 2 && port->async; udp++) {
+			example->family = ipv6 ? 6 : 4;
+			example->protocol = udp ? IPPROTO_UDP : IPPROTO_TCP;
+			port->tables[ipv6][udp] = make_table(port, example, count, mac);
+			port->async &= port->tables[ipv6][udp] != NULL;
+		}
+	}
+	slu_flow_port_mac_destroy(port, mac);
+	if (count)
+		rte_flow_action_handle_destroy(port->proxy, count, &error);
+}
+
+void slu_flow_port_prepare(uint16_t id)
+{
+	const struct rte_flow_queue_attr queue = {.size = SLU_FLOW_QUEUE};
+	const struct rte_flow_queue_attr *queues[] = {&queue};
+	struct rte_flow_port_attr attr = {0};
+	struct rte_flow_port_info info = {0};
+	struct rte_flow_queue_info queue_info = {0};
+	struct rte_flow_error error = {0};
+
+	if (rte_flow_info_get(id, &info, &queue_info, &error) != 0 || info.max_nb_queues == 0 ||
+		queue_info.max_size < SLU_FLOW_QUEUE)
+		return;
+	attr.nb_counters = info.max_nb_counters;
+	rte_flow_configure(id, &attr, 1, queues, &error);
+}
+
 void slu_flow_port_open(struct slu_flow_port *port, uint16_t id)
 {
 	struct slu_offload_request example;
@@ -144,15 +220,14 @@ void slu_flow_port_open(struct slu_flow_port *port, uint16_t id)
 	if (!port->dialect.transfer)
 		port->proxy = id;
 	find_indirect(port, &example);
+	make_tables(port, &example);
 }
 
-int slu_flow_port_create(struct slu_flow_port *port, struct slu_flow_rule *rule, struct rte_flow_action_handle *mac,
-	struct slu_flow_handle *handle, struct rte_flow_error *error)
+/* Gives the rule its counter and next hop. */
+static int complete_rule(struct slu_flow_port *port, struct slu_flow_rule *rule, struct rte_flow_action_handle *mac,
+	struct slu_flow_handle *handle)
 {
-	struct rte_flow_error ignored = {0};
-	int result;
-
-	handle->count = NULL;
+	memset(handle, 0, sizeof(*handle));
 	if (port->indirect_count) {
 		handle->count = count_create(port);
 		if (!handle->count)
@@ -161,14 +236,96 @@ int slu_flow_port_create(struct slu_flow_port *port, struct slu_flow_rule *rule,
 	}
 	if (mac)
 		slu_flow_rule_set_mac(rule, mac);
+	return 0;
+}
+
+static void drop_count(struct slu_flow_port *port, struct slu_flow_handle *handle)
+{
+	struct rte_flow_error error = {0};
+
+	if (handle->count)
+		rte_flow_action_handle_destroy(port->proxy, handle->count, &error);
+	handle->count = NULL;
+}
+
+int slu_flow_port_create(struct slu_flow_port *port, struct slu_flow_rule *rule, struct rte_flow_action_handle *mac,
+	struct slu_flow_handle *handle, struct rte_flow_error *error)
+{
+	int result = complete_rule(port, rule, mac, handle);
+
+	if (result)
+		return result;
+	rte_errno = 0;
 	handle->rule = rte_flow_create(port->proxy, &rule->attr, rule->items, rule->actions, error);
 	if (handle->rule)
 		return 0;
 	result = rte_errno ? -rte_errno : -EIO;
-	if (handle->count)
-		rte_flow_action_handle_destroy(port->proxy, handle->count, &ignored);
-	handle->count = NULL;
+	drop_count(port, handle);
 	return result;
+}
+
+int slu_flow_port_queue_create(struct slu_flow_port *port, struct slu_flow_rule *rule,
+	struct rte_flow_action_handle *mac, struct slu_flow_handle *handle, void *user, struct rte_flow_error *error)
+{
+	const struct rte_flow_op_attr attr = {.postpone = 1};
+	bool ipv6 = rule->items[1].type == RTE_FLOW_ITEM_TYPE_IPV6, udp = rule->items[2].type == RTE_FLOW_ITEM_TYPE_UDP;
+	int result;
+
+	/* The table's rules have the shared next hop; one without fits no template. */
+	if (port->indirect_mac && !mac)
+		return -ENOSPC;
+	result = complete_rule(port, rule, mac, handle);
+	if (result)
+		return result;
+	rte_errno = 0;
+	handle->async = true;
+	handle->rule = rte_flow_async_create(
+		port->proxy, 0, &attr, port->tables[ipv6][udp], rule->items, 0, rule->actions, 0, user, error);
+	if (handle->rule) {
+		port->in_flight++;
+		return -EINPROGRESS;
+	}
+	result = rte_errno ? -rte_errno : -EIO;
+	drop_count(port, handle);
+	return result;
+}
+
+int slu_flow_port_queue_destroy(struct slu_flow_port *port, struct slu_flow_handle *handle, void *user)
+{
+	const struct rte_flow_op_attr attr = {.postpone = 1};
+	struct rte_flow_error error = {0};
+	int result = rte_flow_async_destroy(port->proxy, 0, &attr, handle->rule, user, &error);
+
+	if (result != 0)
+		return result;
+	port->in_flight++;
+	return -EINPROGRESS;
+}
+
+void slu_flow_port_push(struct slu_flow_port *port)
+{
+	struct rte_flow_error error = {0};
+
+	if (port->async && port->in_flight)
+		rte_flow_push(port->proxy, 0, &error);
+}
+
+uint32_t slu_flow_port_pull(struct slu_flow_port *port, struct slu_flow_result *results, uint32_t count)
+{
+	struct rte_flow_op_result pulled[PULL_MAX];
+	struct rte_flow_error error = {0};
+	int got;
+
+	if (!port->async || port->in_flight == 0)
+		return 0;
+	got = rte_flow_pull(port->proxy, 0, pulled, (uint16_t)(count < PULL_MAX ? count : PULL_MAX), &error);
+	for (int i = 0; i < got; i++)
+		results[i] = (struct slu_flow_result){
+			.user = pulled[i].user_data, .ok = pulled[i].status == RTE_FLOW_OP_SUCCESS};
+	if (got <= 0)
+		return 0;
+	port->in_flight -= (uint32_t)got;
+	return (uint32_t)got;
 }
 
 static int query_count(struct slu_flow_port *port, struct rte_flow_action_handle *count, struct slu_flow_counts *counts)
@@ -203,6 +360,13 @@ int slu_flow_port_query(
 	return 0;
 }
 
+void slu_flow_port_finish(struct slu_flow_port *port, struct slu_flow_handle *handle, struct slu_flow_counts *counts)
+{
+	if (handle->count)
+		query_count(port, handle->count, counts);
+	drop_count(port, handle);
+}
+
 int slu_flow_port_destroy(struct slu_flow_port *port, struct slu_flow_handle *handle, struct slu_flow_counts *counts)
 {
 	struct rte_flow_error error = {0};
@@ -212,10 +376,6 @@ int slu_flow_port_destroy(struct slu_flow_port *port, struct slu_flow_handle *ha
 		slu_flow_port_query(port, handle, counts);
 	result = rte_flow_destroy(port->proxy, handle->rule, &error);
 	handle->rule = NULL;
-	if (handle->count) {
-		query_count(port, handle->count, counts);
-		rte_flow_action_handle_destroy(port->proxy, handle->count, &error);
-		handle->count = NULL;
-	}
+	slu_flow_port_finish(port, handle, counts);
 	return result;
 }

@@ -118,8 +118,8 @@ static int change(struct slu_netlink *netlink, uint16_t type, const struct slu_a
 	mnl_attr_put(message, IFA_ADDRESS, bytes, address->ip.bytes);
 	if (type == RTM_NEWADDR) {
 		/*
-		 * Never the source of the node's own connections, as health checks are: their answers would be taken for
-		 * balanced traffic. The kernel would prefer the longer prefix (RFC 6724, rule 8) but for rule 3.
+		 * Never the source of the node's own connections, as health checks are: their answers would be taken
+		 * for balanced traffic. The kernel would prefer the longer prefix (RFC 6724, rule 8) but for rule 3.
 		 */
 		const struct ifa_cacheinfo deprecated = {.ifa_prefered = 0, .ifa_valid = UINT32_MAX};
 

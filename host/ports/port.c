@@ -202,7 +202,7 @@ static bool has_interrupts(const struct slu_port *port)
 	return true;
 }
 
-int slu_port_start(struct slu_port *port, uint32_t workers, struct rte_mempool *pool)
+int slu_port_configure(struct slu_port *port, uint32_t workers, struct rte_mempool *pool)
 {
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
@@ -222,16 +222,27 @@ int slu_port_start(struct slu_port *port, uint32_t workers, struct rte_mempool *
 		error = rte_eth_macaddr_get(port->id, &mac);
 	if (!error)
 		error = rte_eth_dev_get_mtu(port->id, &port->mtu);
-	if (!error)
-		error = rte_eth_dev_start(port->id);
-	if (!error)
-		error = open_filters(port);
 	if (error) {
 		slu_error("port %s: %s", port->config->name, rte_strerror(-error));
 		return error;
 	}
 	memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
+	return 0;
+}
+
+int slu_port_start(struct slu_port *port)
+{
+	struct rte_eth_dev_info info = {0};
+	int error = rte_eth_dev_start(port->id);
+
+	if (!error)
+		error = open_filters(port);
+	if (error) {
+		slu_error("port %s does not start: %s", port->config->name, rte_strerror(-error));
+		return error;
+	}
 	port->interrupts = has_interrupts(port);
+	rte_eth_dev_info_get(port->id, &info);
 	slu_info("port %s: %s, ethdev %u, driver %s, MTU %u, %s", port->config->name, port->config->device, port->id,
 		info.driver_name, port->mtu, port->interrupts ? "receive interrupts" : "polled");
 	return 0;

@@ -52,11 +52,13 @@ int slu_port_probe(struct slu_port *port, const struct slu_config_port *config);
 uint32_t slu_port_buffers(const struct slu_port *ports, uint32_t count, uint32_t workers);
 
 /*
- * Queues, filters, interrupts; then starts. One transmit queue a worker;
- * receive queue q belongs to worker q modulo workers.
- * Returns 0 or -errno after logging why.
+ * Sets up queues and events. One transmit queue a worker; receive queue q
+ * belongs to worker q modulo workers. Returns 0 or -errno after logging why.
  */
-int slu_port_start(struct slu_port *port, uint32_t workers, struct rte_mempool *pool);
+int slu_port_configure(struct slu_port *port, uint32_t workers, struct rte_mempool *pool);
+
+/* Starts the port, opens its filters, finds out about interrupts. Returns 0 or -errno after logging why. */
+int slu_port_start(struct slu_port *port);
 void slu_port_stop(struct slu_port *port);
 
 /* Fills *rss from the device; valid stays false where hash or table cannot be read. */

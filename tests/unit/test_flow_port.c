@@ -29,6 +29,13 @@ static struct {
 	uint32_t types_count;
 	struct rte_flow_attr attr;
 	uint8_t updated_mac[6];
+	/* Queued operations */
+	uint32_t queues; /* that the driver offers */
+	bool templates;  /* it takes our templates */
+	uint32_t tables; /* made */
+	uint32_t pushed, queued;
+	void *users[8];
+	bool fails; /* what is queued fails in the card */
 } card;
 
 struct rte_flow_action_handle {
@@ -176,6 +183,137 @@ int rte_flow_pick_transfer_proxy(uint16_t port, uint16_t *proxy, struct rte_flow
 	(void)error;
 	*proxy = (uint16_t)(port + 10);
 	return 0;
+}
+
+int rte_flow_info_get(
+	uint16_t port, struct rte_flow_port_info *info, struct rte_flow_queue_info *queue, struct rte_flow_error *error)
+{
+	(void)port;
+	(void)error;
+	info->max_nb_queues = card.queues;
+	queue->max_size = SLU_FLOW_QUEUE;
+	return 0;
+}
+
+int rte_flow_configure(uint16_t port, const struct rte_flow_port_attr *attr, uint16_t queues,
+	const struct rte_flow_queue_attr *queue_attr[], struct rte_flow_error *error)
+{
+	(void)port;
+	(void)attr;
+	(void)error;
+	assert_int_equal(queues, 1);
+	assert_int_equal(queue_attr[0]->size, SLU_FLOW_QUEUE);
+	return 0;
+}
+
+struct rte_flow_pattern_template *rte_flow_pattern_template_create(uint16_t port,
+	const struct rte_flow_pattern_template_attr *attr, const struct rte_flow_item pattern[],
+	struct rte_flow_error *error)
+{
+	(void)port;
+	(void)attr;
+	(void)pattern;
+	(void)error;
+	return card.templates ? (struct rte_flow_pattern_template *)&card : NULL;
+}
+
+int rte_flow_pattern_template_destroy(
+	uint16_t port, struct rte_flow_pattern_template *pattern, struct rte_flow_error *error)
+{
+	(void)port;
+	(void)pattern;
+	(void)error;
+	return 0;
+}
+
+struct rte_flow_actions_template *rte_flow_actions_template_create(uint16_t port,
+	const struct rte_flow_actions_template_attr *attr, const struct rte_flow_action actions[],
+	const struct rte_flow_action masks[], struct rte_flow_error *error)
+{
+	(void)port;
+	(void)attr;
+	(void)error;
+	for (uint32_t i = 0; actions[i].type != RTE_FLOW_ACTION_TYPE_END; i++)
+		assert_int_equal(actions[i].type, masks[i].type);
+	return (struct rte_flow_actions_template *)&card;
+}
+
+int rte_flow_actions_template_destroy(
+	uint16_t port, struct rte_flow_actions_template *actions, struct rte_flow_error *error)
+{
+	(void)port;
+	(void)actions;
+	(void)error;
+	return 0;
+}
+
+struct rte_flow_template_table *rte_flow_template_table_create(uint16_t port,
+	const struct rte_flow_template_table_attr *attr, struct rte_flow_pattern_template *patterns[],
+	uint8_t pattern_count, struct rte_flow_actions_template *actions[], uint8_t actions_count,
+	struct rte_flow_error *error)
+{
+	(void)port;
+	(void)attr;
+	(void)patterns;
+	(void)pattern_count;
+	(void)actions;
+	(void)actions_count;
+	(void)error;
+	card.tables++;
+	return (struct rte_flow_template_table *)&card;
+}
+
+struct rte_flow *rte_flow_async_create(uint16_t port, uint32_t queue, const struct rte_flow_op_attr *attr,
+	struct rte_flow_template_table *table, const struct rte_flow_item pattern[], uint8_t pattern_index,
+	const struct rte_flow_action actions[], uint8_t actions_index, void *user, struct rte_flow_error *error)
+{
+	static const struct rte_flow_attr none;
+
+	(void)queue;
+	(void)attr;
+	(void)table;
+	(void)pattern_index;
+	(void)actions_index;
+	if (!rte_flow_create(port, &none, pattern, actions, error))
+		return NULL;
+	card.users[card.queued++] = user;
+	return (struct rte_flow *)&card;
+}
+
+int rte_flow_async_destroy(uint16_t port, uint32_t queue, const struct rte_flow_op_attr *attr, struct rte_flow *flow,
+	void *user, struct rte_flow_error *error)
+{
+	(void)queue;
+	(void)attr;
+	card.users[card.queued++] = user;
+	return rte_flow_destroy(port, flow, error);
+}
+
+int rte_flow_push(uint16_t port, uint32_t queue, struct rte_flow_error *error)
+{
+	(void)port;
+	(void)queue;
+	(void)error;
+	card.pushed = card.queued;
+	return 0;
+}
+
+int rte_flow_pull(uint16_t port, uint32_t queue, struct rte_flow_op_result results[], uint16_t count,
+	struct rte_flow_error *error)
+{
+	int got = 0;
+
+	(void)port;
+	(void)queue;
+	(void)error;
+	while (got < count && card.pushed > 0) {
+		results[got].status = card.fails ? RTE_FLOW_OP_ERROR : RTE_FLOW_OP_SUCCESS;
+		results[got++].user_data = card.users[0];
+		memmove(card.users, card.users + 1, sizeof(card.users) - sizeof(card.users[0]));
+		card.pushed--;
+		card.queued--;
+	}
+	return got;
 }
 
 static int setup(void **state)
@@ -454,6 +592,88 @@ static void a_shared_next_hop_replaces_the_mac_action_and_is_rewritten_at_once(v
 	assert_int_equal(card.handles, 0);
 }
 
+static void a_driver_with_templates_is_given_one_table_a_family_and_protocol(void **state)
+{
+	struct slu_flow_port port;
+
+	(void)state;
+	card.templates = true;
+	slu_flow_port_open(&port, 1);
+	assert_true(port.async);
+	assert_int_equal(card.tables, 4);
+	assert_int_equal(card.handles, 0);
+	card.templates = false;
+	slu_flow_port_open(&port, 1);
+	assert_false(port.async);
+	assert_true(port.usable);
+}
+
+static void queued_rules_come_back_with_their_user_and_their_last_packets(void **state)
+{
+	struct slu_offload_request r = request(6, 17);
+	struct slu_flow_handle handle;
+	struct slu_flow_counts counts = {0};
+	struct slu_flow_result results[4];
+	struct rte_flow_error error = {0};
+	struct rte_flow_action_handle *mac;
+	struct slu_flow_port port;
+	struct slu_flow_rule rule;
+	int user;
+
+	(void)state;
+	card.templates = true;
+	slu_flow_port_open(&port, 1);
+	slu_flow_rule_build(&rule, &port.dialect, &r);
+	assert_int_equal(slu_flow_port_queue_create(&port, &rule, NULL, &handle, &user, &error), -ENOSPC);
+	mac = slu_flow_port_mac_create(&port, r.hop.dst_mac);
+	assert_int_equal(slu_flow_port_queue_create(&port, &rule, mac, &handle, &user, &error), -EINPROGRESS);
+	assert_int_equal(slu_flow_port_pull(&port, results, 4), 0);
+	slu_flow_port_push(&port);
+	assert_int_equal(slu_flow_port_pull(&port, results, 4), 1);
+	assert_ptr_equal(results[0].user, &user);
+	assert_true(results[0].ok);
+	assert_int_equal(port.in_flight, 0);
+	card.packets = 7;
+	card.late = 1;
+	card.fails = true;
+	assert_int_equal(slu_flow_port_queue_destroy(&port, &handle, &user), -EINPROGRESS);
+	slu_flow_port_push(&port);
+	assert_int_equal(slu_flow_port_pull(&port, results, 4), 1);
+	assert_false(results[0].ok);
+	slu_flow_port_finish(&port, &handle, &counts);
+	assert_int_equal(counts.packets, 8);
+	slu_flow_port_mac_destroy(&port, mac);
+	assert_int_equal(card.handles, 0);
+}
+
+static void a_full_queue_and_a_refusal_leave_nothing_behind(void **state)
+{
+	struct slu_offload_request r = request(4, 6);
+	struct slu_flow_handle handle;
+	struct rte_flow_error error = {0};
+	struct slu_flow_port port;
+	struct slu_flow_rule rule;
+
+	(void)state;
+	card.templates = true;
+	card.indirect_mac = false;
+	slu_flow_port_open(&port, 1);
+	assert_true(port.async);
+	slu_flow_rule_build(&rule, &port.dialect, &r);
+	card.create_error = EAGAIN;
+	assert_int_equal(slu_flow_port_queue_create(&port, &rule, NULL, &handle, NULL, &error), -EAGAIN);
+	assert_int_equal(port.in_flight, 0);
+	assert_int_equal(card.handles, 0);
+}
+
+static void queues_are_prepared_only_where_there_are_some(void **state)
+{
+	(void)state;
+	slu_flow_port_prepare(1); /* the recorder checks what it is asked for */
+	card.queues = 1;
+	slu_flow_port_prepare(1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -463,7 +683,10 @@ int main(void)
 		T(what_no_rule_can_say_is_refused), T(the_modern_spelling_and_transfer_are_tried_first),
 		T(indirect_actions_are_used_only_where_rules_take_them),
 		T(packets_counted_while_a_rule_dies_are_not_lost), T(a_refused_rule_leaves_no_counter_behind),
-		T(a_shared_next_hop_replaces_the_mac_action_and_is_rewritten_at_once)};
+		T(a_shared_next_hop_replaces_the_mac_action_and_is_rewritten_at_once),
+		T(a_driver_with_templates_is_given_one_table_a_family_and_protocol),
+		T(queued_rules_come_back_with_their_user_and_their_last_packets),
+		T(a_full_queue_and_a_refusal_leave_nothing_behind), T(queues_are_prepared_only_where_there_are_some)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
