@@ -374,6 +374,8 @@ int slu_server_run(struct slu_server *s)
 		if (n < 0)
 			return fault("epoll_wait", NULL, -errno);
 		s->now_us = monotonic_us();
+		/* Before messages are served: a host may read the card's time after a long sleep. */
+		slu_nic_model_set_time_us(s->model, s->now_us);
 		for (int i = 0; i < n; i++)
 			take_event(s, events[i].data.u32);
 		turn(s);
