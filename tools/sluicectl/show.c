@@ -209,7 +209,10 @@ void slu_show_changes(const json_t *answer)
 	const json_t *changes = json_object_get(answer, "changes"), *change;
 	size_t i;
 
-	json_array_foreach(changes, i, change) printf("%s\n", json_string_value(change));
+	json_array_foreach(changes, i, change)
+	{
+		printf("%s\n", json_string_value(change));
+	}
 	if (json_array_size(changes) == 0)
 		printf("nothing changes\n");
 	if (json_is_true(json_object_get(answer, "dry_run")))
