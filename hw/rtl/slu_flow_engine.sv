@@ -139,7 +139,7 @@ module slu_flow_engine #(
     logic clk_in;
     slu_clock_gate u_gate (
       .clk_i, .rst_ni, .clk_o(clk_in),
-      .awake_i(rx_valid_i[p] || !in_idle[p] || head_valid[p] || tx_frame[p] || pstat_idx_i != stat_idx_q)
+      .awake_i(rx_valid_i[p] || !in_idle[p] || head_valid[p] || tx_frame[p] || tx_from_host[p] || pstat_idx_i != stat_idx_q)
     );
     slu_ingress #(.NumPorts(NumPorts), .Port(p), .NextHopBits(NextHopBits), .StoreBits(StoreBits),
                   .HostStoreBits(HostStoreBits)) u_ingress (
