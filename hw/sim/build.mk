@@ -58,3 +58,19 @@ $(B)/tests/fuzz/fuzz_vfio_user: tests/fuzz/fuzz_vfio_user.c $(SIM_SERVER_SRCS) $
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) -D_GNU_SOURCE -Ihw/sim -o $@ $^ -ljansson $(NIC_MODEL_LIBS)
 FUZZERS += $(B)/tests/fuzz/fuzz_vfio_user
+
+# What test programs around the model share, and their flags.
+SIM_TEST_CFLAGS = -D_GNU_SOURCE -DSLU_NIC_MODEL_BUCKET_BITS=$(NIC_BUCKET_BITS) -DSLU_NIC_MODEL_FLOW_ID_BITS=$(NIC_FLOW_ID_BITS)
+SIM_TEST_OBJS := $(B)/tests/cosim/card.o $(B)/driver/base/rule.o
+SIM_TEST_LIBS := $(B)/lib/libslu.a $(SIM_DIR)/libslu_nic_model.a
+$(B)/tests/cosim/%.o $(B)/tests/bench/nic/%.o: CFLAGS += $(SIM_TEST_CFLAGS)
+
+$(B)/tests/bench/nic/flows: $(B)/tests/bench/nic/flows.o $(SIM_TEST_OBJS) $(SIM_TEST_LIBS)
+	$(CC) $(LDFLAGS) $^ $(NIC_MODEL_LIBS) -o $@
+$(B)/tests/bench/nic/table: $(B)/tests/bench/nic/table.o $(B)/lib/libslu.a
+	$(CC) $(LDFLAGS) $^ -o $@
+
+bench-nic: $(B)/tests/bench/nic/flows $(B)/tests/bench/nic/table ## the card: clocks, latency, table, offload; name value unit
+	@$(B)/tests/bench/nic/flows
+	@$(B)/tests/bench/nic/table
+.PHONY: bench-nic
