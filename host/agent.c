@@ -175,7 +175,7 @@ static int start_dataplane(struct slu_agent *agent)
 	else if (recovery.discarded)
 		slu_warning("session table starts empty: %s", recovery.discarded);
 	for (uint32_t i = 0; i < agent->config->port_count && agent->config->workers > 1; i++) {
-		struct slu_rss rss;
+		struct slu_rss rss = {0};
 
 		slu_port_read_rss(&agent->ports[i], agent->config->workers, &rss);
 		slu_dataplane_set_rss(agent->dp, agent->ports[i].id, &rss);
