@@ -149,16 +149,12 @@ module slu_host_if #(
 
   assign quiet = !rx_busy && tx_busy == '0 && !cmd_busy && dma_idle;
 
-  // The clock of everything here but flow statistics, which hits use while the host is quiet.
-  logic clk_host, awake, res_valid, stats_error;
-  assign awake = !(regs_idle && irq_idle && dma_idle && rx_idle && (&tx_idle) && cmd_idle) || reset_busy || host_rst_i ||
-                 s_axil_awvalid_i || s_axil_wvalid_i || s_axil_arvalid_i || s_axil_bvalid_o || s_axil_rvalid_o ||
-                 m_dma_rvalid_i || m_dma_bvalid_i || m_rec_bvalid_i || (|hrx_valid_i) || tbl_done_i || rec_error_i ||
-                 res_valid || stats_error || flow_busy_i;
-  slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(awake), .clk_o(clk_host));
+  // Clocks that stop, in simulation, while a block has nothing to do; see the end.
+  logic clk_regs, clk_dma, clk_rx, clk_cmd, clk_stats;
+  logic [NumPorts-1:0] clk_tx;
 
   slu_host_reset u_reset (
-    .clk_i(clk_host), .rst_ni,
+    .clk_i(clk_regs), .rst_ni,
     .request_i   (host_rst_i || reset_request),
     .quiet_i     (quiet),
     .hold_o      (hold),
@@ -169,7 +165,7 @@ module slu_host_if #(
 
   // -- registers --
   logic                    dma_read_error, dma_write_error;
-  logic                    rec_write_error;
+  logic                    rec_write_error, stats_error;
   logic [NumQueues:0]      irq_mask;
   logic                    cmd_enable, cmd_restart, cmd_db_valid, cmd_db_bad, cmd_fault, cmd_failed, cmd_nop, cmd_executing;
   logic [63:0]             cmd_ring, cmd_cpl;
@@ -194,7 +190,7 @@ module slu_host_if #(
   slu_axil_regs #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort), .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_regs (
-    .clk_i(clk_host), .rst_ni,
+    .clk_i(clk_regs), .rst_ni,
     .rst_host_ni      (rst_host_n),
     .s_axil_awvalid_i, .s_axil_awready_o, .s_axil_awaddr_i, .s_axil_wvalid_i, .s_axil_wready_o, .s_axil_wdata_i, .s_axil_wstrb_i,
     .s_axil_bvalid_o, .s_axil_bready_i, .s_axil_bresp_o, .s_axil_arvalid_i, .s_axil_arready_o, .s_axil_araddr_i,
@@ -264,7 +260,7 @@ module slu_host_if #(
   slu_irq #(
     .NumVectors(NumQueues + 1)
   ) u_irq (
-    .clk_i(clk_host),
+    .clk_i(clk_regs),
     .rst_ni      (rst_host_n),
     .mask_i      (irq_mask),
     .restart_i   ({cmd_restart, rx_restart}),
@@ -304,7 +300,7 @@ module slu_host_if #(
   slu_dma #(
     .NumRd(NumRd), .NumWr(NumWr)
   ) u_dma (
-    .clk_i(clk_host), .rst_ni,
+    .clk_i(clk_dma), .rst_ni,
     .block_i      (!dma_enable),
     .rd_valid_i   (rd_valid),
     .rd_ready_o   (rd_ready),
@@ -339,7 +335,7 @@ module slu_host_if #(
   slu_rx_queues #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort)
   ) u_rx (
-    .clk_i(clk_host),
+    .clk_i(clk_rx),
     .rst_ni         (rst_host_n),
     .hold_i         (hold),
     .dma_enable_i   (dma_enable),
@@ -396,7 +392,7 @@ module slu_host_if #(
     slu_tx_queues #(
       .NumQueues(QueuesPerPort)
     ) u_tx (
-      .clk_i(clk_host), .rst_ni,
+      .clk_i(clk_tx[p]), .rst_ni,
       .rst_host_ni (rst_host_n),
       .hold_i      (hold),
       .dma_enable_i(dma_enable),
@@ -440,7 +436,7 @@ module slu_host_if #(
   end
 
   // -- commands and statistics --
-  logic         op_valid, op_ready, op_clear, res_err;
+  logic         op_valid, op_ready, op_clear, res_valid, res_err;
   logic [31:0]  op_flow_id;
   logic [3:0]   op_tag, res_tag;
   logic [127:0] res_data;
@@ -448,7 +444,7 @@ module slu_host_if #(
   slu_cmd #(
     .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_cmd (
-    .clk_i(clk_host),
+    .clk_i(clk_cmd),
     .rst_ni      (rst_host_n),
     .hold_i      (hold),
     .dma_enable_i(dma_enable),
@@ -506,7 +502,7 @@ module slu_host_if #(
   slu_flow_stats #(
     .FlowIdBits(FlowIdBits)
   ) u_stats (
-    .clk_i, .rst_ni, .time_us_i,
+    .clk_i(clk_stats), .rst_ni, .time_us_i,
     .fst_valid_i, .fst_ready_o, .fst_flow_id_i, .fst_bytes_i, .fst_count_i,
     .op_valid_i  (op_valid),
     .op_ready_o  (op_ready),
@@ -527,7 +523,7 @@ module slu_host_if #(
   slu_port_counters #(
     .NumPorts(NumPorts)
   ) u_counters (
-    .clk_i(clk_host), .rst_ni,
+    .clk_i(clk_regs), .rst_ni,
     .off_i     (drop_off),
     .no_desc_i (drop_no_desc),
     .too_long_i(drop_too_long),
@@ -536,6 +532,45 @@ module slu_host_if #(
     .idx_i     (pstat_idx_o),
     .value_o   (host_stat)
   );
+
+  // -- clocks: what may wake a block that is idle --
+  logic wake_all;
+  assign wake_all = reset_busy || host_rst_i || reset_request;
+  slu_clock_gate u_gate_regs (
+    .clk_i, .rst_ni,
+    .awake_i(wake_all || !regs_idle || !irq_idle || s_axil_awvalid_i || s_axil_wvalid_i || s_axil_arvalid_i || dma_read_error ||
+             dma_write_error || rec_write_error || rec_error_i || stats_error || cmd_busy || (|rx_fault) || (|tx_fault) ||
+             (|drop_off) || (|drop_no_desc) || (|drop_too_long) || (|bad_desc)),
+    .clk_o(clk_regs)
+  );
+  slu_clock_gate u_gate_dma (
+    .clk_i, .rst_ni,
+    .awake_i(wake_all || !dma_idle || (|rd_valid) || (|wr_valid) || m_dma_rvalid_i || m_dma_bvalid_i),
+    .clk_o(clk_dma)
+  );
+  slu_clock_gate u_gate_rx (
+    .clk_i, .rst_ni,
+    .awake_i(wake_all || !rx_idle || (|hrx_valid_i) || rx_db_valid || rss_write || (|rx_restart) || rsp_valid[0] || (|done_valid[1:0])),
+    .clk_o(clk_rx)
+  );
+  slu_clock_gate u_gate_cmd (
+    .clk_i, .rst_ni,
+    .awake_i(wake_all || !cmd_idle || cmd_db_valid || cmd_restart || rsp_valid[1] || done_valid[2] || tbl_done_i || res_valid ||
+             m_rec_bvalid_i),
+    .clk_o(clk_cmd)
+  );
+  slu_clock_gate u_gate_stats (
+    .clk_i, .rst_ni,
+    .awake_i(!stats_idle || fst_valid_i || op_valid || m_cnt_rvalid_i || m_cnt_bvalid_i),
+    .clk_o(clk_stats)
+  );
+  for (genvar p = 0; p < NumPorts; p++) begin : gen_gate_tx
+    slu_clock_gate u_gate_tx (
+      .clk_i, .rst_ni,
+      .awake_i(wake_all || !tx_idle[p] || tx_db_valid || (|tx_restart) || (|rsp_valid[2+2*p+:2]) || done_valid[3+p]),
+      .clk_o(clk_tx[p])
+    );
+  end
 
   assign idle_o = regs_idle && irq_idle && dma_idle && rx_idle && &tx_idle && cmd_idle && stats_idle && !reset_busy && !host_rst_i;
 endmodule

@@ -1,5 +1,5 @@
 # Benches of the host half of the card; those of the flow engine stand in hw/rtl/build.mk.
-HOST_RTL := $(addprefix hw/rtl/,slu_host_if.sv slu_axil_regs.sv slu_cmd.sv slu_desc_fetch.sv slu_dma.sv slu_flow_stats.sv \
+HOST_RTL := $(addprefix hw/rtl/,slu_host_if.sv slu_axil_regs.sv slu_clock_gate.sv slu_cmd.sv slu_desc_fetch.sv slu_dma.sv slu_flow_stats.sv \
 	slu_host_reset.sv slu_id_track.sv slu_irq.sv slu_port_counters.sv slu_rss.sv slu_rx_queues.sv slu_tx_queues.sv) $(NIC_DT_ROM)
 HOST_BENCH_CXXFLAGS = -std=gnu++17 -O2 -Wall -Wextra -Werror -Wno-c99-extensions -MMD -MP -Iinclude -Itests/rtl -isystem $(VERILATOR_INCLUDE)
 
