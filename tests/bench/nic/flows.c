@@ -89,6 +89,7 @@ static void make_frames(unsigned int f, const struct slu_rule *r, const struct s
 	uint8_t old_tuple[12], new_tuple[12];
 	uint16_t csum, l3_delta, l4_delta;
 
+	memset(in, 0, FRAME_BYTES);
 	memcpy(in, head, sizeof(head));
 	memcpy(in + 26, r->src, 4);
 	memcpy(in + 30, r->dst, 4);
