@@ -327,6 +327,7 @@ static int start_loops(struct slu_agent *agent)
 		struct slu_loop *loop = &agent->loops[w];
 
 		error = slu_loop_init(loop, w, workers, slu_dataplane_worker(agent->dp, w));
+		loop->all = agent->loops;
 		loop->control = &agent->wake;
 		loop->control_slow = &agent->slow;
 		for (uint32_t p = 0; p < agent->config->port_count && !error; p++) {

@@ -18,7 +18,6 @@
 #define SPIN_US 20
 #define SLEEP_FIRST_US 50
 #define SLEEP_LAST_US 1000
-#define HANDOVER_SLEEP_US 1000 /* with several workers, others may hand packets over without waking us */
 #define INJECT_BURST 32
 #define INJECT_RING 512
 #define TX_TRIES 16
@@ -184,6 +183,15 @@ static uint32_t inject(struct slu_loop *loop)
 	return count;
 }
 
+/* Wakes those to whom packets were handed over. */
+static void wake_peers(struct slu_loop *loop)
+{
+	for (uint32_t w = 0; w < loop->workers; w++) {
+		if (w != loop->index && slu_worker_handover_waiting(loop->all[w].worker))
+			slu_wake_kick(&loop->all[w].wake);
+	}
+}
+
 /* One pass over everything. Returns whether there was work; *due_us is the time until the data plane has some. */
 static bool turn(struct slu_loop *loop, uint64_t now, uint32_t *due_us)
 {
@@ -198,6 +206,8 @@ static bool turn(struct slu_loop *loop, uint64_t now, uint32_t *due_us)
 	take_output(loop);
 	if (!full)
 		slu_worker_offload_flush(loop->worker);
+	if (loop->workers > 1 && received + polled > 0)
+		wake_peers(loop);
 	if (slu_worker_control_waiting(loop->worker))
 		slu_wake_kick(loop->control);
 	add(&loop->counters.turns, 1);
@@ -237,8 +247,6 @@ static void sleep_armed(struct slu_loop *loop, uint64_t now, uint32_t due_us)
 	if (!loop->interrupts) {
 		limit_us = loop->sleep_us < limit_us ? loop->sleep_us : limit_us;
 		loop->sleep_us = loop->sleep_us * 2 < SLEEP_LAST_US ? loop->sleep_us * 2 : SLEEP_LAST_US;
-	} else if (loop->workers > 1 && limit_us > HANDOVER_SLEEP_US) {
-		limit_us = HANDOVER_SLEEP_US;
 	}
 	timeout = (struct timespec){.tv_sec = limit_us / 1000000, .tv_nsec = (long)(limit_us % 1000000) * 1000};
 	slu_worker_offline(loop->worker);

@@ -33,6 +33,7 @@ struct slu_loop {
 	uint32_t index;
 	uint32_t workers;
 	struct slu_worker *worker;
+	struct slu_loop *all; /* [workers], this one among them */
 	struct slu_loop_queue queues[SLU_LOOP_QUEUES_MAX];
 	uint32_t queue_count;
 	struct slu_port *by_id[SLU_PORTS_MAX];

@@ -176,6 +176,9 @@ void slu_worker_burst(struct slu_worker *worker, uint16_t in_port, struct rte_mb
  */
 uint16_t slu_worker_poll(struct slu_worker *worker);
 
+/* Whether packets of other workers wait for this one's slu_worker_poll(); so that whoever put them there can wake it. Any thread. */
+bool slu_worker_handover_waiting(const struct slu_worker *worker);
+
 /*
  * Output array of an ethdev port, emptied by the call; the packets are the caller's, the array is valid until the next
  * call of burst or poll. slu_worker_tx_ports() is a bit mask of ports with something to take.

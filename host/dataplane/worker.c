@@ -357,6 +357,11 @@ static void received(struct slu_worker *w, struct rte_mbuf *m)
 	slu_worker_dispatch(w, &p);
 }
 
+bool slu_worker_handover_waiting(const struct slu_worker *w)
+{
+	return !rte_ring_empty(w->handover);
+}
+
 uint16_t slu_worker_poll(struct slu_worker *w)
 {
 	struct rte_mbuf *packets[RECEIVED_MAX];
