@@ -58,7 +58,7 @@ package slu_regs_pkg;
   // Completion status of a command.
   localparam logic [7:0] CMD_STATUS_OK = 8'd0;  // Done.
   localparam logic [7:0] CMD_STATUS_BAD_OPCODE = 8'd1;  // No such command.
-  localparam logic [7:0] CMD_STATUS_BAD_UNITS = 8'd2;  // The number of units is not the command's.
+  localparam logic [7:0] CMD_STATUS_BAD_UNITS = 8'd2;  // The number of units is not the command's, or not the record's. As many units as the command says, at least one, are skipped.
   localparam logic [7:0] CMD_STATUS_RANGE = 8'd3;  // Slot, index, flow id or count outside the table.
   localparam logic [7:0] CMD_STATUS_DMA = 8'd4;  // A DMA access failed.
   localparam logic [7:0] CMD_STATUS_MEMORY = 8'd5;  // Record or counter memory answered with an error.
@@ -140,13 +140,13 @@ package slu_regs_pkg;
   localparam int unsigned PORT_CTL_VLAN_STRIP = 1;  // Leave the VLAN tag out of host buffers.
 
   // Bit numbers. QUEUE_CONTROL register.
-  localparam int unsigned Q_CTL_RX_ENABLE = 0;  // RX ring is valid.
-  localparam int unsigned Q_CTL_TX_ENABLE = 1;  // TX ring is valid.
+  localparam int unsigned Q_CTL_RX_ENABLE = 0;  // RX ring is valid. Cannot be set while RX_BUSY or with a bad ring; the card clears it when descriptors cannot be read.
+  localparam int unsigned Q_CTL_TX_ENABLE = 1;  // TX ring is valid. As RX_ENABLE.
   localparam int unsigned Q_CTL_RX_BUSY = 2;  // Read-only: RX DMA of this queue still in flight after RX_ENABLE went to 0.
   localparam int unsigned Q_CTL_TX_BUSY = 3;  // Read-only: TX DMA of this queue still in flight after TX_ENABLE went to 0.
 
   // Bit numbers. CMD_CONTROL register.
-  localparam int unsigned CMD_CTL_ENABLE = 0;  // Command and completion rings are valid.
+  localparam int unsigned CMD_CTL_ENABLE = 0;  // Command and completion rings are valid. Cannot be set while BUSY or with a bad ring; the card clears it when commands cannot be read.
   localparam int unsigned CMD_CTL_BUSY = 1;  // Read-only: a command is being executed.
 
   // Bit numbers. flags of a command.
@@ -192,7 +192,7 @@ package slu_regs_pkg;
   localparam int unsigned ID_DMA_READ_ERRORS = 'h28;  // DMA reads answered with an error: outside a mapping.
   localparam int unsigned ID_DMA_WRITE_ERRORS = 'h2C;  // DMA writes answered with an error.
   localparam int unsigned ID_IRQ_MASK = 'h30;  // Bit v: vector v is masked. Vectors: queue pair q is q, commands are the one after the last queue pair.
-  localparam int unsigned ID_BAD_ACCESS = 'h34;  // Register or doorbell accesses outside the map, or writes to read-only registers.
+  localparam int unsigned ID_BAD_ACCESS = 'h34;  // Accesses that changed nothing: outside the map, writes to read-only registers, values out of range, rings changed or enabled at the wrong time, doorbells beyond their ring.
   localparam int unsigned ID_MEMORY_ERRORS = 'h38;  // Error responses of record and counter memory.
 
   // Command and completion rings (host domain).
@@ -326,7 +326,7 @@ package slu_regs_pkg;
   typedef struct packed {
     logic [255:0] next_hop;  // WRITE_NEXTHOP.
     logic [63:0] rsvd;  // 0.
-    logic [63:0] addr;  // Host address.
+    logic [63:0] addr;  // Host address, 64-byte aligned (else RANGE).
     logic [31:0] arg;  // See opcode.
     logic [31:0] slot;  // See opcode.
     logic [31:0] cookie;  // Returned in the completion.
@@ -367,7 +367,7 @@ package slu_regs_pkg;
     logic [31:0] rss_hash;  // Toeplitz hash as a number.
     logic [7:0] port;  // Ingress wire port.
     logic [7:0] reason;  // REASON_*.
-    logic [15:0] len;  // Bytes in the buffer.
+    logic [15:0] len;  // Bytes in the buffer; 0: writing the buffer failed, the frame is lost.
   } rx_completion_t;
 
   // TX descriptor: one whole frame. Byte 0 in memory is bits 7:0; a be field is raw packet bytes, first byte lowest.

@@ -68,7 +68,7 @@ enum slu_nic_opcode {
 enum slu_nic_cmd_status {
 	SLU_NIC_CMD_STATUS_OK = 0, /* Done. */
 	SLU_NIC_CMD_STATUS_BAD_OPCODE = 1, /* No such command. */
-	SLU_NIC_CMD_STATUS_BAD_UNITS = 2, /* The number of units is not the command's. */
+	SLU_NIC_CMD_STATUS_BAD_UNITS = 2, /* The number of units is not the command's, or not the record's. As many units as the command says, at least one, are skipped. */
 	SLU_NIC_CMD_STATUS_RANGE = 3, /* Slot, index, flow id or count outside the table. */
 	SLU_NIC_CMD_STATUS_DMA = 4, /* A DMA access failed. */
 	SLU_NIC_CMD_STATUS_MEMORY = 5, /* Record or counter memory answered with an error. */
@@ -190,9 +190,9 @@ enum slu_nic_vlan_match {
 #define SLU_NIC_PORT_CTL_VLAN_STRIP (1u << 1)
 
 /* QUEUE_CONTROL register. */
-/* RX ring is valid. */
+/* RX ring is valid. Cannot be set while RX_BUSY or with a bad ring; the card clears it when descriptors cannot be read. */
 #define SLU_NIC_Q_CTL_RX_ENABLE (1u << 0)
-/* TX ring is valid. */
+/* TX ring is valid. As RX_ENABLE. */
 #define SLU_NIC_Q_CTL_TX_ENABLE (1u << 1)
 /* Read-only: RX DMA of this queue still in flight after RX_ENABLE went to 0. */
 #define SLU_NIC_Q_CTL_RX_BUSY (1u << 2)
@@ -200,7 +200,7 @@ enum slu_nic_vlan_match {
 #define SLU_NIC_Q_CTL_TX_BUSY (1u << 3)
 
 /* CMD_CONTROL register. */
-/* Command and completion rings are valid. */
+/* Command and completion rings are valid. Cannot be set while BUSY or with a bad ring; the card clears it when commands cannot be read. */
 #define SLU_NIC_CMD_CTL_ENABLE (1u << 0)
 /* Read-only: a command is being executed. */
 #define SLU_NIC_CMD_CTL_BUSY (1u << 1)
@@ -264,7 +264,7 @@ enum slu_nic_port_stats {
 #define SLU_NIC_ID_DMA_WRITE_ERRORS 0x2Cu
 /* Bit v: vector v is masked. Vectors: queue pair q is q, commands are the one after the last queue pair. */
 #define SLU_NIC_ID_IRQ_MASK 0x30u
-/* Register or doorbell accesses outside the map, or writes to read-only registers. */
+/* Accesses that changed nothing: outside the map, writes to read-only registers, values out of range, rings changed or enabled at the wrong time, doorbells beyond their ring. */
 #define SLU_NIC_ID_BAD_ACCESS 0x34u
 /* Error responses of record and counter memory. */
 #define SLU_NIC_ID_MEMORY_ERRORS 0x38u
@@ -507,7 +507,7 @@ struct slu_nic_command {
 	slu_le32 cookie; /* Returned in the completion. */
 	slu_le32 slot; /* See opcode. */
 	slu_le32 arg; /* See opcode. */
-	slu_le64 addr; /* Host address. */
+	slu_le64 addr; /* Host address, 64-byte aligned (else RANGE). */
 	slu_le64 rsvd; /* 0. */
 	uint8_t next_hop[32]; /* WRITE_NEXTHOP. */
 };
@@ -552,7 +552,7 @@ static_assert(offsetof(struct slu_nic_rx_desc, rsvd) == 12, "rx_desc.rsvd");
 
 /* RX completion; the n-th completion belongs to the n-th descriptor. */
 struct slu_nic_rx_completion {
-	slu_le16 len; /* Bytes in the buffer. */
+	slu_le16 len; /* Bytes in the buffer; 0: writing the buffer failed, the frame is lost. */
 	uint8_t reason; /* REASON_*. */
 	uint8_t port; /* Ingress wire port. */
 	slu_le32 rss_hash; /* Toeplitz hash as a number. */
