@@ -25,3 +25,7 @@ $(L4_BENCH)/librte_net_l4source.so: $(L4_BENCH)/source.o
 	$(CC) -shared -Wl,-z,nodelete -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev
 $(L4_BENCH)/bench: $(L4_BENCH)/bench.o $(L4_BENCH)/source.o $(DATAPLANE_LIBS)
 	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev
+
+bench-l4: $(L4_BENCH)/bench $(L4_BENCH)/librte_net_l4source.so ## software path: ns a packet, connections a CPU second, bytes a session
+	tests/bench/l4/run.py $(B)
+.PHONY: bench-l4

@@ -301,7 +301,6 @@ int main(int argc, char **argv)
 	verify(&b);
 	qsort(ns, rounds, sizeof(*ns), by_value);
 	printf("l4.ns_per_packet.fullnat%s_%s %.1f ns\n", family == 6 ? "6" : "", size_name(flows), ns[rounds / 2]);
-	printf("l4.ns_per_packet_best.fullnat%s_%s %.1f ns\n", family == 6 ? "6" : "", size_name(flows), ns[0]);
 	printf("l4.new_connections_per_cpu_s.fullnat%s_%s %.0f 1/s\n", family == 6 ? "6" : "", size_name(flows), rate);
 	printf("l4.session_bytes.fullnat%s_%s %.1f B\n", family == 6 ? "6" : "", size_name(flows), (double)before / flows);
 	return 0;
