@@ -11,7 +11,7 @@
 #include "host/config/errors.h"
 #include "host/control/generation.h"
 
-#define SLU_CONFIG_MAX_BYTES (4u << 20)
+#define SLU_CONFIG_MAX_BYTES (16u << 20)
 #define SLU_CONFIG_MAX_PORTS 16u
 #define SLU_CONFIG_MAX_LISTENERS 60000u
 #define SLU_CONFIG_MAX_GROUPS 60000u

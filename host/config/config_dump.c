@@ -109,7 +109,8 @@ static json_t *group_object(const struct slu_config_group *group)
 
 	set_text(object, "name", group->name);
 	set_text(object, "scheduler", slu_schema_schedulers[group->scheduler]);
-	json_object_set_new(object, "check", check_object(&group->check));
+	if (group->check.type != SLU_CHECK_NONE)
+		json_object_set_new(object, "check", check_object(&group->check));
 	for (uint32_t i = 0; i < group->backend_count; i++) {
 		json_t *backend = json_object();
 
@@ -123,19 +124,27 @@ static json_t *group_object(const struct slu_config_group *group)
 	return object;
 }
 
+static void set_timeout(json_t *object, const char *key, uint32_t value, uint32_t normal)
+{
+	if (value != normal)
+		set_number(object, key, value);
+}
+
+/* Only what is not the default: there may be tens of thousands of listeners. */
 static json_t *timeouts_object(const struct slu_timeouts *timeouts)
 {
+	const struct slu_timeouts *normal = &slu_schema_timeouts;
 	json_t *object = json_object();
 
-	set_number(object, "syn_recv_s", timeouts->syn_recv);
-	set_number(object, "syn_sent_s", timeouts->syn_sent);
-	set_number(object, "established_s", timeouts->established);
-	set_number(object, "fin_wait_s", timeouts->fin_wait);
-	set_number(object, "time_wait_s", timeouts->time_wait);
-	set_number(object, "close_s", timeouts->close);
-	set_number(object, "close_wait_s", timeouts->close_wait);
-	set_number(object, "last_ack_s", timeouts->last_ack);
-	set_number(object, "udp_s", timeouts->udp);
+	set_timeout(object, "syn_recv_s", timeouts->syn_recv, normal->syn_recv);
+	set_timeout(object, "syn_sent_s", timeouts->syn_sent, normal->syn_sent);
+	set_timeout(object, "established_s", timeouts->established, normal->established);
+	set_timeout(object, "fin_wait_s", timeouts->fin_wait, normal->fin_wait);
+	set_timeout(object, "time_wait_s", timeouts->time_wait, normal->time_wait);
+	set_timeout(object, "close_s", timeouts->close, normal->close);
+	set_timeout(object, "close_wait_s", timeouts->close_wait, normal->close_wait);
+	set_timeout(object, "last_ack_s", timeouts->last_ack, normal->last_ack);
+	set_timeout(object, "udp_s", timeouts->udp, normal->udp);
 	return object;
 }
 
@@ -153,7 +162,8 @@ static json_t *listener_object(const struct slu_config_listener *listener)
 	json_object_set_new(offload, "enabled", json_boolean(listener->offload));
 	set_number(offload, "threshold_packets", listener->offload_threshold_packets);
 	json_object_set_new(object, "offload", offload);
-	json_object_set_new(object, "timeouts", timeouts_object(&listener->timeouts));
+	if (memcmp(&listener->timeouts, &slu_schema_timeouts, sizeof(slu_schema_timeouts)) != 0)
+		json_object_set_new(object, "timeouts", timeouts_object(&listener->timeouts));
 	return object;
 }
 
@@ -184,7 +194,7 @@ char *slu_config_dump(const struct slu_config *config)
 	json_object_set_new(root, "local_addresses", locals);
 	json_object_set_new(root, "groups", groups);
 	json_object_set_new(root, "listeners", listeners);
-	text = json_dumps(root, JSON_INDENT(1) | JSON_ENSURE_ASCII);
+	text = json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(root);
 	return text != NULL ? escape_del(text) : NULL;
 }

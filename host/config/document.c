@@ -26,6 +26,7 @@ struct parsing {
 	const char *text;
 	size_t bytes;
 	struct slu_errors *errors;
+	size_t nodes;
 };
 
 static struct slu_place place_of(yaml_mark_t mark)
@@ -147,6 +148,12 @@ static struct slu_node *parse_node(struct parsing *parsing, yaml_event_t *event,
 	bool collection = true;
 
 	node->place = place_of(event->start_mark);
+	if (++parsing->nodes > SLU_DOCUMENT_MAX_NODES) {
+		slu_errors_add(parsing->errors, node->place, "", "more than %u values", SLU_DOCUMENT_MAX_NODES);
+		yaml_event_delete(event);
+		node_free(node);
+		return NULL;
+	}
 	if (event->type == YAML_SCALAR_EVENT) {
 		refuse_properties(parsing, event->start_mark, event->data.scalar.anchor, event->data.scalar.tag);
 		node->kind = SLU_NODE_SCALAR;

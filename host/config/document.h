@@ -14,6 +14,7 @@
 #include "host/config/errors.h"
 
 #define SLU_DOCUMENT_MAX_DEPTH 16u
+#define SLU_DOCUMENT_MAX_NODES 2000000u /* bounds memory: a node takes some 120 bytes, and two characters */
 
 enum slu_node_kind { SLU_NODE_SCALAR, SLU_NODE_SEQUENCE, SLU_NODE_MAPPING };
 
@@ -24,7 +25,7 @@ struct slu_node;
  * Reads one document. Returns 0 and a document that the caller frees: its tree
  * is whole, but `errors` may have grown by what is not accepted in it (anchors,
  * tags), so the caller looks at both. Returns -EINVAL with the reason in
- * `errors` when nothing can be understood from some place on (syntax, depth,
+ * `errors` when reading ends early (syntax, depth, number of nodes,
  * aliases), -ENOMEM.
  */
 int slu_document_parse(const void *text, size_t bytes, struct slu_document **document, struct slu_errors *errors);

@@ -15,6 +15,17 @@ const char *const slu_schema_modes[] = {[SLU_MODE_FULLNAT] = "fullnat", [SLU_MOD
 const char *const slu_schema_checks[] = {
 	[SLU_CHECK_NONE] = "none", [SLU_CHECK_TCP] = "tcp", [SLU_CHECK_HTTP] = "http", [SLU_CHECK_UDP] = "udp", NULL};
 
+/* Linux: net/netfilter/ipvs/ip_vs_proto_tcp.c, ip_vs_proto_udp.c */
+const struct slu_timeouts slu_schema_timeouts = {.syn_recv = 60,
+	.syn_sent = 120,
+	.established = 900,
+	.fin_wait = 120,
+	.time_wait = 120,
+	.close = 10,
+	.close_wait = 60,
+	.last_ack = 30,
+	.udp = 300};
+
 /* Lists: a member that cannot be read keeps its place, zeroed. */
 struct list {
 	void *members;
@@ -491,16 +502,7 @@ static void read_listener(
 	(void)f;
 	listener->offload = true;
 	listener->offload_threshold_packets = 3;
-	/* Linux: net/netfilter/ipvs/ip_vs_proto_tcp.c, ip_vs_proto_udp.c */
-	listener->timeouts = (struct slu_timeouts){.syn_recv = 60,
-		.syn_sent = 120,
-		.established = 900,
-		.fin_wait = 120,
-		.time_wait = 120,
-		.close = 10,
-		.close_wait = 60,
-		.last_ack = 30,
-		.udp = 300};
+	listener->timeouts = slu_schema_timeouts;
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
 }
 
@@ -521,7 +523,7 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 		{"node", slu_reader_name, AT(slu_config, node)},
 		{"state_dir", slu_reader_path, AT(slu_config, state_dir), .min = 1, .max = 1024},
 		{"api", slu_reader_path, AT(slu_config, api), .min = 1, .max = 107},
-		{"workers", slu_reader_u32, AT(slu_config, workers), .min = 1, .max = 64},
+		{"workers", slu_reader_u32, AT(slu_config, workers), .min = 1, .max = 16},
 		{"sessions", slu_reader_u64, AT(slu_config, sessions), .min = 1024, .max = 1u << 28},
 		{"eal", read_eal},
 		{"ports", read_ports, .required = true},

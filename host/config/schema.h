@@ -16,6 +16,9 @@
  */
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors);
 
+/* Of a listener that says nothing else. */
+extern const struct slu_timeouts slu_schema_timeouts;
+
 /* Words of the document by their C value; end with NULL. */
 extern const char *const slu_schema_schedulers[], *const slu_schema_modes[], *const slu_schema_checks[];
 

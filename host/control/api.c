@@ -19,7 +19,7 @@
 #include "host/control/store.h"
 
 #define HEADERS_MAX 16384
-#define BODY_MAX (16 << 20) /* libevent's own limit; documents end at SLU_CONFIG_MAX_BYTES, with a better answer */
+#define BODY_MAX (32 << 20) /* libevent's own limit; documents end at SLU_CONFIG_MAX_BYTES, with a better answer */
 #define IDLE_S 30           /* of a connection, also while a client reads or writes too slowly */
 #define BACKLOG 1024
 #define UNPROCESSABLE 422

@@ -270,7 +270,11 @@ static int write_state(
 
 	if (aside != NULL) {
 		text = slu_config_dump(config);
-		ret = text != NULL ? slu_store_write(aside, text, strlen(text)) : -ENOMEM;
+		/* What is stored must be read again at the next start. */
+		if (text == NULL || strlen(text) > SLU_CONFIG_MAX_BYTES)
+			ret = text == NULL ? -ENOMEM : -EFBIG;
+		else
+			ret = slu_store_write(aside, text, strlen(text));
 	}
 	free(text);
 	if (ret == 0)

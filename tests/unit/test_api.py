@@ -219,7 +219,7 @@ def bad_requests__are_refused_with_json(agent):
         ("POST", "/v1/config", "", 422),
         ("POST", "/v1/config", "\0" * 100, 422),
         ("POST", "/v1/config", b"\xff\xfe\xfd", 422),
-        ("POST", "/v1/config", "#" * (4 * 2**20 + 1), 413),
+        ("POST", "/v1/config", "#" * (16 * 2**20 + 1), 413),
     ]
     before = agent.get("/v1/generation")["generation"]
     for method, target, body, status in rows:

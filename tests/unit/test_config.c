@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "host/config/config.h"
+#include "host/config/document.h"
 #include "host/config/memory.h"
 #include "host/control/ip.h"
 
@@ -57,12 +58,12 @@ static const struct row bad[] = {
 			"vpc, "
 			"group, offload, timeouts"}},
 	{"key_given_twice__is_refused", HEAD "node: a\nnode: b\n", {"doc:6:1 node: key given twice, first in line 5"}},
-	{"number_out_of_range__is_refused", HEAD "workers: 65\n",
-		{"doc:5:10 workers: 65 is out of range, must be 1..64"}},
+	{"number_out_of_range__is_refused", HEAD "workers: 17\n",
+		{"doc:5:10 workers: 17 is out of range, must be 1..16"}},
 	{"number_with_letters__is_refused", HEAD "workers: 2x\n",
-		{"doc:5:10 workers: must be a whole number 1..64, not \"2x\""}},
+		{"doc:5:10 workers: must be a whole number 1..16, not \"2x\""}},
 	{"negative_number__is_refused", HEAD "workers: -1\n",
-		{"doc:5:10 workers: must be a whole number 1..64, not \"-1\""}},
+		{"doc:5:10 workers: must be a whole number 1..16, not \"-1\""}},
 	{"number_beyond_64_bits__is_refused", HEAD "sessions: 99999999999999999999999\n",
 		{"doc:5:11 sessions: 99999999999999999999999 is out of range, must be 1024..268435456"}},
 	{"list_instead_of_value__is_refused", HEAD "workers: [1]\n", {"doc:5:10 workers: must be a single value"}},
@@ -226,7 +227,7 @@ static const struct row bad[] = {
 		HEAD
 		"workers: 0\nlisteners:\n- {name: l1, address: 198.18.1.300, protocol: tcp, ports: 80, group: web}\n"
 		"- {name: l2, address: 198.18.1.100, protocol: tcp, ports: 80, group: nowhere}\n",
-		{"doc:5:10 workers: 0 is out of range, must be 1..64",
+		{"doc:5:10 workers: 0 is out of range, must be 1..16",
 			"doc:7:23 listeners[0].address: \"198.18.1.300\" is no IPv4 or IPv6 address",
 			"doc:8:70 listeners[1].group: there is no group \"nowhere\""}},
 };
@@ -302,7 +303,26 @@ static void oversized_document__is_refused_unread(void **state)
 	memset(text, '#', bytes);
 	slu_errors_init(&errors, "doc");
 	assert_int_not_equal(slu_config_parse(text, bytes, &config, &errors), 0);
-	assert_string_equal(errors.items[0].rule, "the document has 4194305 bytes, at most 4194304 are read");
+	assert_string_equal(errors.items[0].rule, "the document has 16777217 bytes, at most 16777216 are read");
+	slu_errors_clear(&errors);
+	free(text);
+}
+
+static void document_of_too_many_values__is_refused(void **state)
+{
+	size_t bytes = 2 * SLU_DOCUMENT_MAX_NODES + 16;
+	char *text = malloc(bytes);
+	struct slu_config *config;
+	struct slu_errors errors;
+
+	(void)state;
+	for (size_t i = 0; i < bytes; i += 2)
+		memcpy(text + i, "1,", 2);
+	memcpy(text, "[ ", 2);
+	slu_errors_init(&errors, "doc");
+	assert_int_not_equal(slu_config_parse(text, bytes, &config, &errors), 0);
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.items[0].rule, "more than 2000000 values");
 	slu_errors_clear(&errors);
 	free(text);
 }
@@ -419,7 +439,7 @@ static void dump__is_read_back_to_the_same_document(void **state)
 			     "- {name: b, check: {type: http, status: 200-204, host: x}, scheduler: rr, backends: "
 			     "[{name: b1, address: 198.18.2.1, port: 8}]}\n"
 			     "listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 8-9, vpc: 5, group: b, "
-			     "offload: {enabled: false}}]\n");
+			     "timeouts: {udp_s: 9}, offload: {enabled: false}}]\n");
 	char *text = slu_config_dump(config), *again;
 	struct slu_config *other = good(text);
 	const struct slu_config_check *check = &other->groups[0].check;
@@ -427,6 +447,7 @@ static void dump__is_read_back_to_the_same_document(void **state)
 	(void)state;
 	again = slu_config_dump(other);
 	assert_string_equal(text, again);
+	assert_int_equal(other->listeners[0].timeouts.udp, 9);
 	assert_int_equal(check->send_bytes, 6);
 	assert_memory_equal(check->send,
 		"\0\x7f\xff\x80"
@@ -487,6 +508,7 @@ int main(void)
 	static const struct CMUnitTest others[] = {
 		cmocka_unit_test(errors_without_end__are_counted_not_kept),
 		cmocka_unit_test(oversized_document__is_refused_unread),
+		cmocka_unit_test(document_of_too_many_values__is_refused),
 		cmocka_unit_test(missing_file_and_folder__are_errors_with_the_reason),
 		cmocka_unit_test(values_left_out__have_their_defaults),
 		cmocka_unit_test(values_given__are_read),
