@@ -95,61 +95,63 @@ module slu_host_fifo #(
     end
   end
 
-  // Reader: a frame at a time. The metadata stay until the last beat is taken.
-  slu_pkg::rx_meta_t meta_q;
-  logic              active_q, valid_q, first_q, last_q, tag_q, ins_ready;
+  // Reader: a frame at a time. First its metadata, then the same with the tag's part, then the data; the metadata stay until the
+  // last beat is taken.
+  slu_pkg::rx_meta_t raw_q;
+  logic              load_q, active_q, valid_q, first_q, last_q, tag_q, ins_ready;
   logic [511:0]      data_q;
   logic [6:0]        bytes_q;
   logic [15:0]       left_q;  // bytes not yet read
-  logic              load, read, end_of_frame;
+  logic              load, read, end_of_frame, was_tagged, put_tag;
   assign load = !active_q && frame_wr_q != frame_rd_q;
   assign read = active_q && left_q != 16'd0 && (!valid_q || ins_ready);
   assign end_of_frame = valid_o && ready_i && last_o;
+  assign was_tagged   = raw_q.flags[slu_regs_pkg::RXF_VLAN];
+  assign put_tag      = was_tagged && !vlan_strip_i;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       active_q   <= 1'b0;
+      load_q     <= 1'b0;
       valid_q    <= 1'b0;
+      left_q     <= 16'd0;
       rd_q       <= '0;
       frame_rd_q <= '0;
     end else begin
+      load_q <= load;
       if (load) active_q <= 1'b1;
       else if (end_of_frame) active_q <= 1'b0;
       if (end_of_frame) frame_rd_q <= frame_rd_q + 1'b1;
       if (read) rd_q <= rd_q + 1'b1;
+      if (load_q) left_q <= raw_q.len;
+      else if (read) left_q <= left_q <= 16'd64 ? 16'd0 : left_q - 16'd64;
       if (!valid_q || ins_ready) valid_q <= read;
     end
-    if (load) begin
-      meta_q <= meta_mem[frame_rd_q[FrameBits-1:0]];
-      tag_q  <= !vlan_strip_i;
-      left_q <= meta_mem[frame_rd_q[FrameBits-1:0]][15:0];
+    if (load) raw_q <= meta_mem[frame_rd_q[FrameBits-1:0]];
+    if (load_q) begin
+      // In the order of slu_pkg::rx_meta_t: what the tag in the buffer shifts, and whether it is there.
+      tag_q  <= put_tag;
+      meta_o <= {raw_q.time_us, raw_q.dport, raw_q.sport, raw_q.dst, raw_q.src, raw_q.queue, raw_q.mark, raw_q.flow_id,
+                 raw_q.proto, raw_q.tcp_flags,
+                 (put_tag && raw_q.l4_off != 8'd0) ? raw_q.l4_off + 8'd4 : raw_q.l4_off,
+                 (put_tag && raw_q.l3_off != 8'd0) ? raw_q.l3_off + 8'd4 : raw_q.l3_off,
+                 raw_q.vlan_tci,
+                 (was_tagged && !put_tag) ? raw_q.flags | 16'd1 << slu_regs_pkg::RXF_VLAN_STRIPPED : raw_q.flags,
+                 raw_q.port, raw_q.reason, put_tag ? raw_q.len + 16'd4 : raw_q.len};
     end
     if (read) begin
       data_q  <= data_mem[rd_q[BeatBits-1:0]];
-      first_q <= left_q == meta_q.len;
+      first_q <= left_q == raw_q.len;
       last_q  <= left_q <= 16'd64;
       bytes_q <= left_q <= 16'd64 ? left_q[6:0] : 7'd64;
-      left_q  <= left_q <= 16'd64 ? 16'd0 : left_q - 16'd64;
     end
   end
 
-  logic put_tag;
-  assign put_tag = tag_q && meta_q.flags[slu_regs_pkg::RXF_VLAN];
   slu_vlan_insert u_insert (
     .clk_i, .rst_ni,
     .valid_i(valid_q), .ready_o(ins_ready), .data_i(data_q), .bytes_i(bytes_q), .first_i(first_q), .last_i(last_q),
-    .tag_valid_i(put_tag), .tag_i(meta_q.vlan_tci),
+    .tag_valid_i(tag_q), .tag_i(raw_q.vlan_tci),
     .valid_o, .ready_i, .data_o, .bytes_o, .last_o
   );
-
-  always_comb begin
-    meta_o = meta_q;
-    if (put_tag) begin
-      meta_o.len = meta_q.len + 16'd4;
-      if (meta_q.l3_off != 8'd0) meta_o.l3_off = meta_q.l3_off + 8'd4;
-      if (meta_q.l4_off != 8'd0) meta_o.l4_off = meta_q.l4_off + 8'd4;
-    end
-    meta_o.flags[slu_regs_pkg::RXF_VLAN_STRIPPED] = meta_q.flags[slu_regs_pkg::RXF_VLAN] && !tag_q;
-  end
   assign idle_o = frame_wr_q == frame_rd_q && wr_q == rd_q && !active_q && !taken_o && !full_o && !off_o;
 endmodule

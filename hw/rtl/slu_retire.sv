@@ -30,13 +30,16 @@ module slu_retire #(
 
   logic [NumPorts-1:0]    have;
   logic [NumPorts-1:0]    pop;
-  logic [NumPorts*51-1:0] head;
+  logic [NumPorts*32-1:0] head_flow_id;
+  logic [NumPorts*19-1:0] head_rest;  // epoch, update, count, bytes
   for (genvar p = 0; p < NumPorts; p++) begin : g_port
-    logic [50:0]   mem [1 << Bits];
+    logic [31:0]   flow_id_mem [1 << Bits];
+    logic [18:0]   rest_mem [1 << Bits];
     logic [Bits:0] wr_q, rd_q, count;
     assign count = wr_q - rd_q;
     assign have[p] = wr_q != rd_q;
-    assign head[p*51 +: 51] = mem[rd_q[Bits-1:0]];
+    assign head_flow_id[p*32 +: 32] = flow_id_mem[rd_q[Bits-1:0]];
+    assign head_rest[p*19 +: 19]    = rest_mem[rd_q[Bits-1:0]];
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         wr_q      <= '0;
@@ -47,13 +50,16 @@ module slu_retire #(
         if (pop[p]) rd_q <= rd_q + 1'b1;
         room_o[p] <= count < (Bits+1)'((1 << Bits) - Margin);
       end
-      if (valid_i[p]) mem[wr_q[Bits-1:0]] <= {epoch_i[p], update_i[p], count_i[p], flow_id_i[p*32 +: 32], bytes_i[p*16 +: 16]};
+      if (valid_i[p]) begin
+        flow_id_mem[wr_q[Bits-1:0]] <= flow_id_i[p*32 +: 32];
+        rest_mem[wr_q[Bits-1:0]]    <= {epoch_i[p], update_i[p], count_i[p], bytes_i[p*16 +: 16]};
+      end
     end
   end
 
   logic                free, any, epoch_q, quiet_q;
   logic [PortBits-1:0] last_q, port;
-  logic [50:0]         entry;
+  logic [18:0]         rest;
   assign free  = !fst_valid_o || fst_ready_i;
   assign any   = |have;
   always_comb begin
@@ -63,7 +69,7 @@ module slu_retire #(
     pop = '0;
     if (free && any) pop[port] = 1'b1;
   end
-  assign entry = head[port*51 +: 51];
+  assign rest = head_rest[port*19 +: 19];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -71,11 +77,14 @@ module slu_retire #(
       quiet_q     <= 1'b0;
       last_q      <= '0;
     end else if (free) begin
-      fst_valid_o <= any && entry[49];
-      quiet_q     <= any && !entry[49];
+      fst_valid_o <= any && rest[17];
+      quiet_q     <= any && !rest[17];
       if (any) last_q <= port;
     end
-    if (free && any) {epoch_q, fst_count_o, fst_flow_id_o, fst_bytes_o} <= {entry[50], entry[48:0]};
+    if (free && any) begin
+      fst_flow_id_o                      <= head_flow_id[port*32 +: 32];
+      {epoch_q, fst_count_o, fst_bytes_o} <= {rest[18], rest[16:0]};
+    end
   end
   assign retire_o       = quiet_q || (fst_valid_o && fst_ready_i);
   assign retire_epoch_o = epoch_q;

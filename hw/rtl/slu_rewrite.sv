@@ -32,26 +32,6 @@ module slu_rewrite (
     if (beat_i) second_q <= first_i;
   end
 
-  // Flat arguments: struct arguments are outside our subset.
-  function automatic logic [511:0] head4(input logic [511:0] d, input logic set_dmac, input logic set_smac, input logic set_src,
-      input logic set_dst, input logic set_sport, input logic set_dport, input logic tcp, input logic [47:0] dmac,
-      input logic [47:0] smac, input logic [31:0] src, input logic [31:0] dst, input logic [15:0] sport, input logic [15:0] dport,
-      input logic [7:0] ttl, input logic [15:0] l3_csum, input logic [15:0] l4_csum);
-    head4 = {d[511:416], tcp ? l4_csum : d[415:400], d[399:336], tcp ? d[335:320] : l4_csum, d[319:304],
-             set_dport ? dport : d[303:288], set_sport ? sport : d[287:272], set_dst ? dst : d[271:240],
-             set_src ? src : d[239:208], l3_csum, d[191:184], ttl, d[175:96], set_smac ? smac : d[95:48],
-             set_dmac ? dmac : d[47:0]};
-  endfunction
-
-  function automatic logic [511:0] head6(input logic [511:0] d, input logic set_dmac, input logic set_smac, input logic set_src,
-      input logic set_dst, input logic set_sport, input logic set_dport, input logic udp, input logic [47:0] dmac,
-      input logic [47:0] smac, input logic [127:0] src, input logic [127:0] dst, input logic [15:0] sport,
-      input logic [15:0] dport, input logic [7:0] ttl, input logic [15:0] l4_csum);
-    head6 = {d[511:496], udp ? l4_csum : d[495:480], d[479:464], set_dport ? dport : d[463:448], set_sport ? sport : d[447:432],
-             set_dst ? dst : d[431:304], set_src ? src : d[303:176], ttl, d[167:96], set_smac ? smac : d[95:48],
-             set_dmac ? dmac : d[47:0]};
-  endfunction
-
   logic         push_q, push;
   logic [511:0] beat_q;
   logic [32:0]  side_q;
@@ -62,14 +42,26 @@ module slu_rewrite (
       side_q <= {verdict_i.tag, verdict_i.tag_valid, verdict_i.dest, last_i,
                  (!last_i || meta_i.len[5:0] == 6'd0) ? 7'd64 : {1'b0, meta_i.len[5:0]}};
       if (first_i && meta_i.is4)
-        beat_q <= head4(data_i, verdict_i.set_dmac, verdict_i.set_smac, verdict_i.set_src, verdict_i.set_dst,
-                        verdict_i.set_sport, verdict_i.set_dport, meta_i.tcp, verdict_i.dmac, verdict_i.smac,
-                        verdict_i.src[31:0], verdict_i.dst[31:0], verdict_i.sport, verdict_i.dport, verdict_i.ttl,
-                        verdict_i.l3_csum, verdict_i.l4_csum);
+        beat_q <= {data_i[511:416],
+                   meta_i.tcp ? verdict_i.l4_csum : data_i[415:400], data_i[399:336],
+                   meta_i.tcp ? data_i[335:320] : verdict_i.l4_csum, data_i[319:304],
+                   verdict_i.set_dport ? verdict_i.dport : data_i[303:288],
+                   verdict_i.set_sport ? verdict_i.sport : data_i[287:272],
+                   verdict_i.set_dst ? verdict_i.dst[31:0] : data_i[271:240],
+                   verdict_i.set_src ? verdict_i.src[31:0] : data_i[239:208],
+                   verdict_i.l3_csum, data_i[191:184], verdict_i.ttl, data_i[175:96],
+                   verdict_i.set_smac ? verdict_i.smac : data_i[95:48],
+                   verdict_i.set_dmac ? verdict_i.dmac : data_i[47:0]};
       else if (first_i)
-        beat_q <= head6(data_i, verdict_i.set_dmac, verdict_i.set_smac, verdict_i.set_src, verdict_i.set_dst,
-                        verdict_i.set_sport, verdict_i.set_dport, meta_i.udp, verdict_i.dmac, verdict_i.smac, verdict_i.src,
-                        verdict_i.dst, verdict_i.sport, verdict_i.dport, verdict_i.ttl, verdict_i.l4_csum);
+        beat_q <= {data_i[511:496],
+                   meta_i.udp ? verdict_i.l4_csum : data_i[495:480], data_i[479:464],
+                   verdict_i.set_dport ? verdict_i.dport : data_i[463:448],
+                   verdict_i.set_sport ? verdict_i.sport : data_i[447:432],
+                   verdict_i.set_dst ? verdict_i.dst : data_i[431:304],
+                   verdict_i.set_src ? verdict_i.src : data_i[303:176],
+                   verdict_i.ttl, data_i[167:96],
+                   verdict_i.set_smac ? verdict_i.smac : data_i[95:48],
+                   verdict_i.set_dmac ? verdict_i.dmac : data_i[47:0]};
       else if (second_q && meta_i.is6 && meta_i.tcp)
         beat_q <= {data_i[511:64], verdict_i.l4_csum, data_i[47:0]};
       else
