@@ -160,7 +160,8 @@ static void for_local(struct slu_worker *w, struct slu_packet *p)
 			return;
 		}
 	}
-	if (p->kind != SLU_PACKET_PLAIN && slu_worker_try_next(w, p))
+	/* The way back was not known when a session's local port was chosen: any worker may have it. */
+	if (slu_worker_try_next(w, p))
 		return;
 	slu_answer_rst(
 		w, p, p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST : SLU_COUNT_DROP_LOCAL);
