@@ -31,3 +31,11 @@ $(B)/tests/unit/test_driver_flow_table: $(B)/tests/unit/driver_fake_card.o
 $(DRIVER_UNIT): $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(DRIVER_BASE) $(B)/lib/libslu.a
 	$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -lcmocka -lfdt -lpthread $(DRIVER_UNIT_LIBS)
 UNIT_TESTS += $(DRIVER_UNIT)
+
+# Parts of `make bench-nic`: the table without a card, and rules on the simulated one.
+$(B)/tests/bench/nic/table: $(B)/tests/bench/nic/table.o $(B)/tests/unit/driver_fake_card.o $(DRIVER_BASE) $(B)/lib/libslu.a
+	$(CC) -o $@ $^ $(LDFLAGS) -lfdt -lpthread
+$(B)/tests/bench/nic/offload.o: CFLAGS += -DALLOW_EXPERIMENTAL_API $(DPDK_CFLAGS)
+$(B)/tests/bench/nic/offload: $(B)/tests/bench/nic/offload.o
+	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS)
+DRIVER_BENCHES := $(B)/tests/bench/nic/table $(B)/tests/bench/nic/offload $(B)/bin/sluice-nic $(B)/lib/librte_net_sluice.so

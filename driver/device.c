@@ -194,8 +194,8 @@ static void free_device(struct slu_device *d)
 	free(d);
 }
 
-int slu_device_open(const char *name, const char *socket, bool warm, struct rte_device *rte_device,
-	struct slu_device **device)
+int slu_device_open(
+	const char *name, const char *socket, bool warm, struct rte_device *rte_device, struct slu_device **device)
 {
 	char why[WHY_BYTES] = "";
 	struct slu_device *d = calloc(1, sizeof(*d));

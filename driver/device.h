@@ -9,8 +9,8 @@
  * application's memory, and takes the flow table over (warm) or clears it.
  * Returns 0 or -errno; says why in the log.
  */
-int slu_device_open(const char *name, const char *socket, bool warm, struct rte_device *rte_device,
-	struct slu_device **device);
+int slu_device_open(
+	const char *name, const char *socket, bool warm, struct rte_device *rte_device, struct slu_device **device);
 /* After the last port is closed. Without `warm` the card's flow table is cleared. */
 void slu_device_close(struct slu_device *device);
 

@@ -45,7 +45,7 @@ static void add_segment(struct run *r, const struct rte_memseg *ms)
 		return;
 	}
 	bool follows = r->bytes && r->coalesce && r->fd == fd && r->address + r->bytes == ms->addr_64 &&
-		r->offset + r->bytes == offset;
+		       r->offset + r->bytes == offset;
 	if (!follows) {
 		flush(r);
 		r->fd = fd;

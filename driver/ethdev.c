@@ -89,8 +89,7 @@ static int start_queue(struct slu_port *port, unsigned queue)
 	if (tx && !error)
 		error = slu_tx_start(data->tx_queues[queue]);
 	if (!error)
-		error = set_queue(
-			port, queue, (rx ? SLU_NIC_Q_CTL_RX_ENABLE : 0) | (tx ? SLU_NIC_Q_CTL_TX_ENABLE : 0));
+		error = set_queue(port, queue, (rx ? SLU_NIC_Q_CTL_RX_ENABLE : 0) | (tx ? SLU_NIC_Q_CTL_TX_ENABLE : 0));
 	if (rx && !error)
 		error = slu_rx_go(data->rx_queues[queue]);
 	if (tx && !error)
@@ -122,8 +121,9 @@ static int ethdev_configure(struct rte_eth_dev *dev)
 
 static int ethdev_link_update(struct rte_eth_dev *dev, int wait)
 {
-	struct rte_eth_link link = {
-		.link_speed = RTE_ETH_SPEED_NUM_100G, .link_duplex = RTE_ETH_LINK_FULL_DUPLEX, .link_autoneg = RTE_ETH_LINK_FIXED};
+	struct rte_eth_link link = {.link_speed = RTE_ETH_SPEED_NUM_100G,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_autoneg = RTE_ETH_LINK_FIXED};
 	uint32_t up = 0;
 
 	(void)wait;
@@ -199,7 +199,10 @@ static int ethdev_infos(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
 	const struct slu_port *port = slu_port_of(dev);
 	const struct rte_eth_desc_lim rings = {.nb_max = (uint16_t)(1u << port->device->card.ring_log2_max),
-		.nb_min = RING_MIN, .nb_align = RING_MIN, .nb_seg_max = 1, .nb_mtu_seg_max = 1};
+		.nb_min = RING_MIN,
+		.nb_align = RING_MIN,
+		.nb_seg_max = 1,
+		.nb_mtu_seg_max = 1};
 
 	info->max_rx_queues = info->max_tx_queues = (uint16_t)port->card->queues;
 	info->max_rx_pktlen = port->card->frame_max_bytes;
@@ -207,7 +210,8 @@ static int ethdev_infos(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
 	info->max_mac_addrs = 1;
-	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH;
+	info->rx_offload_capa =
+		RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH;
 	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS; /* copied together, where it must be */
 	info->flow_type_rss_offloads = SLU_RSS_TYPES;
 	info->hash_key_size = SLU_RSS_KEY_BYTES;
@@ -264,8 +268,9 @@ static int ethdev_vlan_offload(struct rte_eth_dev *dev, int mask)
 
 static const uint32_t *ethdev_ptypes(struct rte_eth_dev *dev)
 {
-	static const uint32_t ptypes[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN, RTE_PTYPE_L3_IPV6_EXT_UNKNOWN,
-		RTE_PTYPE_L4_TCP, RTE_PTYPE_L4_UDP, RTE_PTYPE_L4_FRAG, RTE_PTYPE_UNKNOWN};
+	static const uint32_t ptypes[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
+		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_L4_TCP, RTE_PTYPE_L4_UDP, RTE_PTYPE_L4_FRAG,
+		RTE_PTYPE_UNKNOWN};
 
 	(void)dev;
 	return ptypes;
@@ -386,7 +391,8 @@ static int parse_arguments(const char *text, struct arguments *a)
 	return error ? -EINVAL : *a->socket ? 0 : -EINVAL;
 }
 
-/* The application's choice, what the card keeps from a warm start, the device tree's, or a random one, in this order. */
+/* The application's choice, what the card keeps from a warm start, the device tree's, or a random one, in this order.
+ */
 static int choose_mac(struct slu_port *port, const struct arguments *a, struct rte_ether_addr *mac)
 {
 	uint32_t words[2];
@@ -525,8 +531,7 @@ static struct slu_device *find_device(const struct rte_vdev_device *vdev)
 {
 	struct slu_device *device;
 
-	LIST_FOREACH(device, &devices, next)
-	{
+	LIST_FOREACH (device, &devices, next) {
 		if (device->rte_device == &vdev->device)
 			return device;
 	}
@@ -583,4 +588,5 @@ static struct rte_vdev_driver driver = {
 };
 
 RTE_PMD_REGISTER_VDEV(net_sluice, driver);
-RTE_PMD_REGISTER_PARAM_STRING(net_sluice, ARG_SOCKET "=<path> " ARG_WARM "=<0|1> " ARG_MAC "0=<mac> " ARG_MAC "1=<mac>");
+RTE_PMD_REGISTER_PARAM_STRING(
+	net_sluice, ARG_SOCKET "=<path> " ARG_WARM "=<0|1> " ARG_MAC "0=<mac> " ARG_MAC "1=<mac>");

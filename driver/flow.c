@@ -73,8 +73,9 @@ static void free_done(struct slu_flow *base)
 	slu_flow_free((struct rte_flow *)base);
 }
 
-struct rte_flow *slu_flow_begin(struct slu_port *port, const struct slu_flow_request *request, struct slu_flow_queue *queue,
-	void *user_data, void (*done)(struct slu_flow *flow), struct rte_flow_error *error)
+struct rte_flow *slu_flow_begin(struct slu_port *port, const struct slu_flow_request *request,
+	struct slu_flow_queue *queue, void *user_data, void (*done)(struct slu_flow *flow),
+	struct rte_flow_error *error)
 {
 	struct slu_device *d = port->device;
 	enum slu_flow_refusal refusal;
@@ -123,8 +124,8 @@ static int parse(struct slu_port *port, const struct rte_flow_attr *attr, const 
 	return slu_flow_parse(&scope, attr, pattern, actions, request, error);
 }
 
-static int flow_validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr, const struct rte_flow_item pattern[],
-	const struct rte_flow_action actions[], struct rte_flow_error *error)
+static int flow_validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
+	const struct rte_flow_item pattern[], const struct rte_flow_action actions[], struct rte_flow_error *error)
 {
 	struct slu_port *port = slu_port_of(dev);
 	struct slu_flow_request request;
@@ -212,7 +213,8 @@ static int flow_flush(struct rte_eth_dev *dev, struct rte_flow_error *error)
 	return code ? fail(error, EIO, "the card does not answer") : 0;
 }
 
-static int query_one(struct rte_flow *flow, const struct rte_flow_action *action, void *data, struct rte_flow_error *error)
+static int query_one(
+	struct rte_flow *flow, const struct rte_flow_action *action, void *data, struct rte_flow_error *error)
 {
 	int code;
 
@@ -266,11 +268,10 @@ static int flow_dump(struct rte_eth_dev *dev, struct rte_flow *only, FILE *file,
 
 	(void)error;
 	pthread_mutex_lock(&port->device->lock);
-	LIST_FOREACH(flow, &port->flows, next)
-	{
+	LIST_FOREACH (flow, &port->flows, next) {
 		if (!only || flow == only)
-			fprintf(file, "flow %p slot 0x%x id %u next_hop %d%s\n", (void *)flow, flow->base.slot, flow->base.id,
-				(int)flow->base.next_hop, flow->dying ? " dying" : "");
+			fprintf(file, "flow %p slot 0x%x id %u next_hop %d%s\n", (void *)flow, flow->base.slot,
+				flow->base.id, (int)flow->base.next_hop, flow->dying ? " dying" : "");
 	}
 	pthread_mutex_unlock(&port->device->lock);
 	return 0;

@@ -52,9 +52,11 @@ void slu_flow_scope_get(const struct slu_port *port, struct slu_flow_scope *scop
  * Begins to create a parsed rule; flow->base.op tells when it is there, and done (may be NULL) is called, perhaps
  * before this returns. NULL with error set.
  */
-struct rte_flow *slu_flow_begin(struct slu_port *port, const struct slu_flow_request *request, struct slu_flow_queue *queue,
-	void *user_data, void (*done)(struct slu_flow *flow), struct rte_flow_error *error);
-/* Begins to destroy a rule; done (NULL: slu_flow_free) frees it. -ENODEV: it is out of the shadow, the caller frees it. */
+struct rte_flow *slu_flow_begin(struct slu_port *port, const struct slu_flow_request *request,
+	struct slu_flow_queue *queue, void *user_data, void (*done)(struct slu_flow *flow),
+	struct rte_flow_error *error);
+/* Begins to destroy a rule; done (NULL: slu_flow_free) frees it. -ENODEV: it is out of the shadow, the caller frees it.
+ */
 int slu_flow_end(struct rte_flow *flow, void (*done)(struct slu_flow *flow));
 void slu_flow_free(struct rte_flow *flow);
 /* A port goes: its rules leave the card, or, of a warm device, stay there without an owner. */
@@ -80,14 +82,15 @@ void slu_flow_async_close(struct slu_port *port);
 /* flow_template.c */
 struct slu_flow_template_view {
 	const struct rte_flow_attr *attr;
-	const struct rte_flow_item *items;    /* masks */
+	const struct rte_flow_item *items; /* masks */
 	const struct rte_flow_action *actions, *masks;
 };
 /* Returns false when an index is out of range. */
 bool slu_flow_template_view(const struct rte_flow_template_table *table, uint8_t pattern_index, uint8_t actions_index,
 	struct slu_flow_template_view *view);
 struct rte_flow_pattern_template *slu_flow_template_pattern_create(struct rte_eth_dev *dev,
-	const struct rte_flow_pattern_template_attr *attr, const struct rte_flow_item pattern[], struct rte_flow_error *error);
+	const struct rte_flow_pattern_template_attr *attr, const struct rte_flow_item pattern[],
+	struct rte_flow_error *error);
 int slu_flow_template_pattern_destroy(
 	struct rte_eth_dev *dev, struct rte_flow_pattern_template *pattern, struct rte_flow_error *error);
 struct rte_flow_actions_template *slu_flow_template_actions_create(struct rte_eth_dev *dev,
@@ -96,20 +99,23 @@ struct rte_flow_actions_template *slu_flow_template_actions_create(struct rte_et
 int slu_flow_template_actions_destroy(
 	struct rte_eth_dev *dev, struct rte_flow_actions_template *actions, struct rte_flow_error *error);
 struct rte_flow_template_table *slu_flow_template_table_create(struct rte_eth_dev *dev,
-	const struct rte_flow_template_table_attr *attr, struct rte_flow_pattern_template *patterns[], uint8_t pattern_count,
-	struct rte_flow_actions_template *actions[], uint8_t actions_count, struct rte_flow_error *error);
+	const struct rte_flow_template_table_attr *attr, struct rte_flow_pattern_template *patterns[],
+	uint8_t pattern_count, struct rte_flow_actions_template *actions[], uint8_t actions_count,
+	struct rte_flow_error *error);
 int slu_flow_template_table_destroy(
 	struct rte_eth_dev *dev, struct rte_flow_template_table *table, struct rte_flow_error *error);
 void slu_flow_template_close(struct slu_port *port);
 
 /* flow_indirect.c */
 struct rte_flow_action_handle *slu_flow_indirect_create(struct rte_eth_dev *dev,
-	const struct rte_flow_indir_action_conf *conf, const struct rte_flow_action *action, struct rte_flow_error *error);
-int slu_flow_indirect_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle *handle, struct rte_flow_error *error);
+	const struct rte_flow_indir_action_conf *conf, const struct rte_flow_action *action,
+	struct rte_flow_error *error);
+int slu_flow_indirect_destroy(
+	struct rte_eth_dev *dev, struct rte_flow_action_handle *handle, struct rte_flow_error *error);
 int slu_flow_indirect_update(struct rte_eth_dev *dev, struct rte_flow_action_handle *handle, const void *update,
 	struct rte_flow_error *error);
-int slu_flow_indirect_query(struct rte_eth_dev *dev, const struct rte_flow_action_handle *handle, void *data,
-	struct rte_flow_error *error);
+int slu_flow_indirect_query(
+	struct rte_eth_dev *dev, const struct rte_flow_action_handle *handle, void *data, struct rte_flow_error *error);
 void slu_flow_indirect_close(struct slu_port *port);
 /* Fills a COUNT query from the card. reset_at belongs to the counter. Returns 0, -ENODEV or -EIO. */
 int slu_flow_indirect_count(

@@ -17,8 +17,8 @@
 TAILQ_HEAD(slu_flow_age_list, rte_flow);
 
 struct slu_flow_ager {
-	uint64_t done_s; /* slots up to this second of the card's time have been looked at */
-	uint64_t now_us; /* the card's time, as last read */
+	uint64_t done_s;  /* slots up to this second of the card's time have been looked at */
+	uint64_t now_us;  /* the card's time, as last read */
 	uint64_t host_us; /* the host's, then */
 	struct slu_flow_age_list slots[SLOTS + 1];
 };
@@ -72,7 +72,8 @@ static void move_to(struct rte_flow *flow, uint32_t slot)
 	TAILQ_INSERT_TAIL(&a->slots[slot], flow, age_next);
 }
 
-/* Until the first whole second in which the rule can have aged; further away than the wheel is long: on its last slot. */
+/* Until the first whole second in which the rule can have aged; further away than the wheel is long: on its last slot.
+ */
 static void schedule(struct rte_flow *flow)
 {
 	struct slu_flow_ager *a = flow->port->device->ager;

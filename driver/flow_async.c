@@ -10,7 +10,7 @@
 #define ACTIONS_MAX 32
 
 struct slu_flow_queue {
-	uint32_t size;    /* operations that it holds: under way, or done and not pulled */
+	uint32_t size; /* operations that it holds: under way, or done and not pulled */
 	uint32_t in_use;
 	uint32_t head, done; /* results, a ring of `size` */
 	struct rte_flow_op_result *results;
@@ -144,7 +144,7 @@ static bool is_constant(const struct rte_flow_action *mask)
 	const uint8_t *mask_bytes = mask->conf;
 
 	return mask_bytes && mask->type != RTE_FLOW_ACTION_TYPE_MODIFY_FIELD &&
-		mask->type != RTE_FLOW_ACTION_TYPE_INDIRECT && mask_bytes[0] != 0;
+	       mask->type != RTE_FLOW_ACTION_TYPE_INDIRECT && mask_bytes[0] != 0;
 }
 
 static int merge_actions(const struct slu_flow_template_view *view, const struct rte_flow_action *given,
@@ -164,9 +164,9 @@ static int merge_actions(const struct slu_flow_template_view *view, const struct
 	return fail(error, EINVAL, "too many actions");
 }
 
-static struct rte_flow *create(struct slu_port *port, struct slu_flow_queue *q, const struct slu_flow_template_view *view,
-	const struct rte_flow_item pattern[], const struct rte_flow_action actions[], void *user_data,
-	struct rte_flow_error *error)
+static struct rte_flow *create(struct slu_port *port, struct slu_flow_queue *q,
+	const struct slu_flow_template_view *view, const struct rte_flow_item pattern[],
+	const struct rte_flow_action actions[], void *user_data, struct rte_flow_error *error)
 {
 	struct rte_flow_item items[ITEMS_MAX];
 	struct rte_flow_action merged[ACTIONS_MAX];

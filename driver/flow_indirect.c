@@ -11,7 +11,8 @@ static int fail(struct rte_flow_error *error, int code, const void *cause, const
 }
 
 struct rte_flow_action_handle *slu_flow_indirect_create(struct rte_eth_dev *dev,
-	const struct rte_flow_indir_action_conf *conf, const struct rte_flow_action *action, struct rte_flow_error *error)
+	const struct rte_flow_indir_action_conf *conf, const struct rte_flow_action *action,
+	struct rte_flow_error *error)
 {
 	struct slu_port *port = slu_port_of(dev);
 	bool mac = action->type == RTE_FLOW_ACTION_TYPE_SET_MAC_DST;
@@ -47,7 +48,8 @@ static void release(struct slu_device *d, struct rte_flow_action_handle *handle)
 	free(handle);
 }
 
-int slu_flow_indirect_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle *handle, struct rte_flow_error *error)
+int slu_flow_indirect_destroy(
+	struct rte_eth_dev *dev, struct rte_flow_action_handle *handle, struct rte_flow_error *error)
 {
 	struct slu_device *d = slu_port_of(dev)->device;
 	int code = 0;
@@ -68,8 +70,8 @@ int slu_flow_indirect_update(struct rte_eth_dev *dev, struct rte_flow_action_han
 	/* 22.11: the new action itself, as it was given at creation. */
 	const struct rte_flow_action *action = update;
 
-	if (handle->indirect.type != RTE_FLOW_ACTION_TYPE_SET_MAC_DST || action->type != RTE_FLOW_ACTION_TYPE_SET_MAC_DST ||
-		!action->conf)
+	if (handle->indirect.type != RTE_FLOW_ACTION_TYPE_SET_MAC_DST ||
+		action->type != RTE_FLOW_ACTION_TYPE_SET_MAC_DST || !action->conf)
 		return fail(error, ENOTSUP, NULL, "only SET_MAC_DST can be updated, with another SET_MAC_DST");
 	pthread_mutex_lock(&d->lock);
 	memcpy(handle->indirect.mac, ((const struct rte_flow_action_set_mac *)action->conf)->mac_addr, 6);
@@ -98,8 +100,8 @@ int slu_flow_indirect_count(
 	return 0;
 }
 
-int slu_flow_indirect_query(struct rte_eth_dev *dev, const struct rte_flow_action_handle *handle, void *data,
-	struct rte_flow_error *error)
+int slu_flow_indirect_query(
+	struct rte_eth_dev *dev, const struct rte_flow_action_handle *handle, void *data, struct rte_flow_error *error)
 {
 	struct slu_device *d = slu_port_of(dev)->device;
 	struct rte_flow_action_handle *h = (struct rte_flow_action_handle *)(uintptr_t)handle;

@@ -15,15 +15,15 @@ struct parser {
 	struct slu_flow_request *request;
 	struct slu_rule *rule;
 	struct rte_flow_error *error;
-	bool is_template;   /* masks count, specs do not */
-	bool has_vlan;      /* in the pattern */
+	bool is_template; /* masks count, specs do not */
+	bool has_vlan;    /* in the pattern */
 	bool push_vlan, pop_vlan, set_vid, set_pcp;
 	uint16_t new_vid, new_pcp;
 	bool has_fate, has_mark, has_queue;
 };
 
-static int refuse(struct parser *p, int code, enum rte_flow_error_type type, const void *cause, const char *name,
-	const char *why)
+static int refuse(
+	struct parser *p, int code, enum rte_flow_error_type type, const void *cause, const char *name, const char *why)
 {
 	/* rte_flow_error keeps a pointer only; the text lives until this thread's next refusal. */
 	static _Thread_local char message[160];
@@ -36,7 +36,8 @@ static int refuse_item(struct parser *p, const struct rte_flow_item *item, const
 {
 	const char *name = NULL;
 
-	if (rte_flow_conv(RTE_FLOW_CONV_OP_ITEM_NAME_PTR, &name, sizeof(name), (const void *)(uintptr_t)item->type, NULL) <= 0)
+	if (rte_flow_conv(RTE_FLOW_CONV_OP_ITEM_NAME_PTR, &name, sizeof(name), (const void *)(uintptr_t)item->type,
+		    NULL) <= 0)
 		name = "unknown item";
 	return refuse(p, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item, name, why);
 }
@@ -45,8 +46,8 @@ static int refuse_action(struct parser *p, const struct rte_flow_action *action,
 {
 	const char *name = NULL;
 
-	if (rte_flow_conv(RTE_FLOW_CONV_OP_ACTION_NAME_PTR, &name, sizeof(name), (const void *)(uintptr_t)action->type, NULL) <=
-		0)
+	if (rte_flow_conv(RTE_FLOW_CONV_OP_ACTION_NAME_PTR, &name, sizeof(name), (const void *)(uintptr_t)action->type,
+		    NULL) <= 0)
 		name = "unknown action";
 	return refuse(p, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action, name, why);
 }
@@ -92,7 +93,8 @@ static int parse_attributes(struct parser *p, const struct rte_flow_attr *attr)
 		return refuse(p, ENOTSUP, RTE_FLOW_ERROR_TYPE_ATTR_PRIORITY, attr, "priority",
 			"rules are exact and never overlap: 0 only");
 	if (attr->egress)
-		return refuse(p, ENOTSUP, RTE_FLOW_ERROR_TYPE_ATTR_EGRESS, attr, "egress", "the card looks at ingress only");
+		return refuse(
+			p, ENOTSUP, RTE_FLOW_ERROR_TYPE_ATTR_EGRESS, attr, "egress", "the card looks at ingress only");
 	if (!attr->ingress && !attr->transfer)
 		return refuse(p, EINVAL, RTE_FLOW_ERROR_TYPE_ATTR_INGRESS, attr, "ingress", "or transfer must be set");
 	if (attr->transfer)
@@ -292,8 +294,8 @@ static int parse_udp(struct parser *p, const struct rte_flow_item *item)
 /* Layers of a pattern in their order; each may follow only a lower one. */
 enum layer { LAYER_PORT, LAYER_ETH, LAYER_VLAN, LAYER_IP, LAYER_L4 };
 
-static int parse_item(struct parser *p, const struct rte_flow_attr *attr, const struct rte_flow_item *item,
-	enum layer *layer)
+static int parse_item(
+	struct parser *p, const struct rte_flow_attr *attr, const struct rte_flow_item *item, enum layer *layer)
 {
 	switch ((int)item->type) {
 	case RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT:
@@ -358,7 +360,8 @@ static int set_once(struct parser *p, const struct rte_flow_action *action, uint
 	return 0;
 }
 
-static int set_address(struct parser *p, const struct rte_flow_action *action, bool ipv6, bool source, const void *value)
+static int set_address(
+	struct parser *p, const struct rte_flow_action *action, bool ipv6, bool source, const void *value)
 {
 	if (ipv6 != p->rule->ipv6)
 		return refuse_action(p, action, "is of another family than the pattern");
@@ -391,10 +394,11 @@ static int set_vid(struct parser *p, const struct rte_flow_action *action, const
 }
 
 /* What MODIFY_FIELD may set: fields of one width each, whole. */
-static int set_field(struct parser *p, const struct rte_flow_action *action, enum rte_flow_field_id field, uint32_t width,
-	const void *value)
+static int set_field(struct parser *p, const struct rte_flow_action *action, enum rte_flow_field_id field,
+	uint32_t width, const void *value)
 {
-	uint8_t l4 = field == RTE_FLOW_FIELD_TCP_PORT_SRC || field == RTE_FLOW_FIELD_TCP_PORT_DST ? IPPROTO_TCP : IPPROTO_UDP;
+	uint8_t l4 = field == RTE_FLOW_FIELD_TCP_PORT_SRC || field == RTE_FLOW_FIELD_TCP_PORT_DST ? IPPROTO_TCP
+												  : IPPROTO_UDP;
 
 	switch ((int)field) {
 	case RTE_FLOW_FIELD_MAC_DST:
@@ -415,18 +419,21 @@ static int set_field(struct parser *p, const struct rte_flow_action *action, enu
 	case RTE_FLOW_FIELD_UDP_PORT_DST:
 		if (l4 != p->rule->proto)
 			return refuse_action(p, action, "sets a port of another protocol than the pattern's");
-		return width == 16 ? set_port(p, action,
-					     field == RTE_FLOW_FIELD_TCP_PORT_SRC || field == RTE_FLOW_FIELD_UDP_PORT_SRC, value)
-				   : refuse_action(p, action, "must set all 16 bits of a port");
+		return width == 16
+			       ? set_port(p, action,
+					 field == RTE_FLOW_FIELD_TCP_PORT_SRC || field == RTE_FLOW_FIELD_UDP_PORT_SRC,
+					 value)
+			       : refuse_action(p, action, "must set all 16 bits of a port");
 	case RTE_FLOW_FIELD_VLAN_ID:
-		return width == 12 ? set_vid(p, action, value) : refuse_action(p, action, "must set all 12 bits of a VLAN id");
+		return width == 12 ? set_vid(p, action, value)
+				   : refuse_action(p, action, "must set all 12 bits of a VLAN id");
 	default:
 		return refuse_action(p, action, "the card cannot set this field");
 	}
 }
 
-static int decrement(struct parser *p, const struct rte_flow_action *action, enum rte_flow_field_id field, uint32_t width,
-	const uint8_t *value)
+static int decrement(struct parser *p, const struct rte_flow_action *action, enum rte_flow_field_id field,
+	uint32_t width, const uint8_t *value)
 {
 	if (field != RTE_FLOW_FIELD_IPV4_TTL && field != RTE_FLOW_FIELD_IPV6_HOPLIMIT)
 		return refuse_action(p, action, "can subtract from TTL and hop limit only");
@@ -573,7 +580,7 @@ static int parse_vlan_action(struct parser *p, const struct rte_flow_action *a)
 static bool needs_conf(int type)
 {
 	return type != RTE_FLOW_ACTION_TYPE_COUNT && type != RTE_FLOW_ACTION_TYPE_DROP &&
-		type != RTE_FLOW_ACTION_TYPE_DEC_TTL && type != RTE_FLOW_ACTION_TYPE_OF_POP_VLAN;
+	       type != RTE_FLOW_ACTION_TYPE_DEC_TTL && type != RTE_FLOW_ACTION_TYPE_OF_POP_VLAN;
 }
 
 static int parse_action(struct parser *p, const struct rte_flow_attr *attr, const struct rte_flow_action *a)
@@ -652,7 +659,8 @@ static int finish_vlan(struct parser *p, const struct rte_flow_action *end)
 		if (!p->set_vid || (!p->has_vlan && !p->push_vlan))
 			return refuse_action(p, end, "a new VLAN tag needs OF_PUSH_VLAN or a tagged frame, and an id");
 		if (p->has_vlan && !p->push_vlan && !p->set_pcp)
-			return refuse_action(p, end, "a new VLAN id needs OF_SET_VLAN_PCP too: the old priority cannot be kept");
+			return refuse_action(
+				p, end, "a new VLAN id needs OF_SET_VLAN_PCP too: the old priority cannot be kept");
 		hop->flags |= SLU_NIC_NH_VLAN_SET;
 		hop->vlan_tci = rte_cpu_to_be_16((uint16_t)(p->new_vid | p->new_pcp << 13));
 	} else if (p->has_vlan && !p->pop_vlan) {
@@ -663,8 +671,9 @@ static int finish_vlan(struct parser *p, const struct rte_flow_action *end)
 
 static int finish_actions(struct parser *p, const struct rte_flow_action *end)
 {
-	const uint32_t rewrites = SLU_NIC_ACT_SET_SRC | SLU_NIC_ACT_SET_DST | SLU_NIC_ACT_SET_SPORT | SLU_NIC_ACT_SET_DPORT |
-		SLU_NIC_ACT_DEC_TTL | SLU_NIC_ACT_SET_DMAC | SLU_NIC_ACT_SET_SMAC;
+	const uint32_t rewrites = SLU_NIC_ACT_SET_SRC | SLU_NIC_ACT_SET_DST | SLU_NIC_ACT_SET_SPORT |
+				  SLU_NIC_ACT_SET_DPORT | SLU_NIC_ACT_DEC_TTL | SLU_NIC_ACT_SET_DMAC |
+				  SLU_NIC_ACT_SET_SMAC;
 
 	if (p->has_mark && !p->has_fate) {
 		/* MARK alone: on to the host, by RSS, as a miss would go. */

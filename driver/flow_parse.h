@@ -17,7 +17,7 @@
 /* What the parser needs to know of the card's ports. */
 struct slu_flow_scope {
 	unsigned ports;
-	unsigned port; /* the one that the application called */
+	unsigned port;   /* the one that the application called */
 	uint16_t queues; /* RX queues of that port */
 	uint16_t ethdev_ids[SLU_CARD_PORTS_MAX];
 	uint8_t macs[SLU_CARD_PORTS_MAX][6];

@@ -51,7 +51,8 @@ static void *copy(enum rte_flow_conv_op what, const void *source, struct rte_flo
 }
 
 struct rte_flow_pattern_template *slu_flow_template_pattern_create(struct rte_eth_dev *dev,
-	const struct rte_flow_pattern_template_attr *attr, const struct rte_flow_item pattern[], struct rte_flow_error *error)
+	const struct rte_flow_pattern_template_attr *attr, const struct rte_flow_item pattern[],
+	struct rte_flow_error *error)
 {
 	struct slu_port *port = slu_port_of(dev);
 	struct slu_flow_scope scope;
@@ -114,7 +115,8 @@ struct rte_flow_actions_template *slu_flow_template_actions_create(struct rte_et
 
 	if (attr->egress || !same_length(actions, masks)) {
 		fail(error, attr->egress ? ENOTSUP : EINVAL,
-			attr->egress ? "egress: the card looks at ingress only" : "actions and masks differ in their types");
+			attr->egress ? "egress: the card looks at ingress only"
+				     : "actions and masks differ in their types");
 		return NULL;
 	}
 	struct rte_flow_actions_template *t = calloc(1, sizeof(*t));
@@ -155,12 +157,14 @@ int slu_flow_template_actions_destroy(
 }
 
 struct rte_flow_template_table *slu_flow_template_table_create(struct rte_eth_dev *dev,
-	const struct rte_flow_template_table_attr *attr, struct rte_flow_pattern_template *patterns[], uint8_t pattern_count,
-	struct rte_flow_actions_template *actions[], uint8_t actions_count, struct rte_flow_error *error)
+	const struct rte_flow_template_table_attr *attr, struct rte_flow_pattern_template *patterns[],
+	uint8_t pattern_count, struct rte_flow_actions_template *actions[], uint8_t actions_count,
+	struct rte_flow_error *error)
 {
 	struct slu_port *port = slu_port_of(dev);
 
-	if (pattern_count == 0 || pattern_count > PER_TABLE_MAX || actions_count == 0 || actions_count > PER_TABLE_MAX) {
+	if (pattern_count == 0 || pattern_count > PER_TABLE_MAX || actions_count == 0 ||
+		actions_count > PER_TABLE_MAX) {
 		fail(error, EINVAL, "a table has 1 to 16 templates of either kind");
 		return NULL;
 	}

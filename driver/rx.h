@@ -12,7 +12,8 @@ int slu_rx_interrupt_enable(struct rte_eth_dev *dev, uint16_t queue);
 int slu_rx_interrupt_disable(struct rte_eth_dev *dev, uint16_t queue);
 uint16_t slu_rx_burst(void *queue, struct rte_mbuf **packets, uint16_t count);
 
-/* Fills the ring and writes its registers; the card begins with slu_rx_go, after the queue is enabled. Return 0 or -errno. */
+/* Fills the ring and writes its registers; the card begins with slu_rx_go, after the queue is enabled. Return 0 or
+ * -errno. */
 int slu_rx_start(struct slu_rx_queue *q);
 int slu_rx_go(struct slu_rx_queue *q);
 /* After the card has let go of the queue: frees its buffers. */

@@ -137,10 +137,10 @@ int slu_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
 	int error = read_port(slu_port_of(dev), card);
 	if (error)
 		return -EIO;
-	stats->imissed = card[SLU_NIC_STAT_RX_FIFO_DROP] + card[SLU_NIC_STAT_HOST_FIFO_DROP] +
-		card[SLU_NIC_STAT_RX_NO_DESC];
-	stats->ierrors += card[SLU_NIC_STAT_RX_RUNT] + card[SLU_NIC_STAT_RX_GIANT] +
-		card[SLU_NIC_STAT_RX_WIRE_ERROR] + card[SLU_NIC_STAT_RX_TOO_LONG];
+	stats->imissed =
+		card[SLU_NIC_STAT_RX_FIFO_DROP] + card[SLU_NIC_STAT_HOST_FIFO_DROP] + card[SLU_NIC_STAT_RX_NO_DESC];
+	stats->ierrors += card[SLU_NIC_STAT_RX_RUNT] + card[SLU_NIC_STAT_RX_GIANT] + card[SLU_NIC_STAT_RX_WIRE_ERROR] +
+			  card[SLU_NIC_STAT_RX_TOO_LONG];
 	stats->oerrors += card[SLU_NIC_STAT_TX_BAD_DESC];
 	return 0;
 }

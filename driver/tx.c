@@ -30,7 +30,8 @@ static uint32_t clean(struct slu_tx_queue *q)
 /* A frame as the card takes it: one segment, padded. NULL: it cannot be made so; m is freed. */
 static struct rte_mbuf *prepare(struct rte_mbuf *m)
 {
-	if (m->nb_segs > 1 || (m->data_len < SLU_NIC_FRAME_MIN_BYTES && (rte_mbuf_refcnt_read(m) > 1 || !RTE_MBUF_DIRECT(m)))) {
+	if (m->nb_segs > 1 ||
+		(m->data_len < SLU_NIC_FRAME_MIN_BYTES && (rte_mbuf_refcnt_read(m) > 1 || !RTE_MBUF_DIRECT(m)))) {
 		/* Others hold its bytes too, or they are in pieces. */
 		if (rte_mbuf_refcnt_read(m) > 1 || !RTE_MBUF_DIRECT(m) || rte_pktmbuf_linearize(m)) {
 			struct rte_mbuf *copy = rte_pktmbuf_copy(m, m->pool, 0, UINT32_MAX);
@@ -67,7 +68,8 @@ uint16_t slu_tx_burst(void *queue, struct rte_mbuf **packets, uint16_t count)
 
 		if (n + 4 < count)
 			rte_prefetch0(packets[n + 4]);
-		if (unlikely(m->nb_segs != 1 || m->data_len < SLU_NIC_FRAME_MIN_BYTES || m->data_len > SLU_NIC_FRAME_MAX_BYTES)) {
+		if (unlikely(m->nb_segs != 1 || m->data_len < SLU_NIC_FRAME_MIN_BYTES ||
+			     m->data_len > SLU_NIC_FRAME_MAX_BYTES)) {
 			m = prepare(m);
 			if (!m) {
 				q->dropped++;
@@ -108,8 +110,8 @@ void slu_tx_release(struct rte_eth_dev *dev, uint16_t queue)
 	dev->data->tx_queues[queue] = NULL;
 }
 
-int slu_tx_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t descs, unsigned socket,
-	const struct rte_eth_txconf *conf)
+int slu_tx_setup(
+	struct rte_eth_dev *dev, uint16_t queue, uint16_t descs, unsigned socket, const struct rte_eth_txconf *conf)
 {
 	struct slu_port *port = slu_port_of(dev);
 

@@ -5,8 +5,8 @@
 #include "sluice.h"
 
 /* ethdev operations; see rte_ethdev.h for their contracts. */
-int slu_tx_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t descs, unsigned socket,
-	const struct rte_eth_txconf *conf);
+int slu_tx_setup(
+	struct rte_eth_dev *dev, uint16_t queue, uint16_t descs, unsigned socket, const struct rte_eth_txconf *conf);
 void slu_tx_release(struct rte_eth_dev *dev, uint16_t queue);
 int slu_tx_done_cleanup(void *queue, uint32_t free_count);
 uint16_t slu_tx_burst(void *queue, struct rte_mbuf **packets, uint16_t count);

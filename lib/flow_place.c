@@ -128,8 +128,8 @@ static int search_free(const struct slu_flow_place *table, struct search *search
 }
 
 /* Empties a way of the path's first bucket by moving every entry on the path one step on; last step first. */
-static void apply_path(struct slu_flow_place *table, const struct search *search, uint32_t index,
-	struct slu_flow_place_plan *plan)
+static void apply_path(
+	struct slu_flow_place *table, const struct search *search, uint32_t index, struct slu_flow_place_plan *plan)
 {
 	unsigned free_count;
 	uint32_t bucket = search->nodes[index].bucket;

@@ -49,7 +49,8 @@ void slu_flow_place_destroy(struct slu_flow_place *table);
  * sequence of moves within 1,024 slots looked at makes room. On failure the
  * table is unchanged.
  */
-int slu_flow_place_insert(struct slu_flow_place *table, uint32_t bucket, uint32_t tag, struct slu_flow_place_plan *plan);
+int slu_flow_place_insert(
+	struct slu_flow_place *table, uint32_t bucket, uint32_t tag, struct slu_flow_place_plan *plan);
 
 /* Slot of (bucket in bank A, tag). Returns 0; -ENOENT. At most one slot has it. */
 int slu_flow_place_find(const struct slu_flow_place *table, uint32_t bucket, uint32_t tag, uint32_t *slot);

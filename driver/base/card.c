@@ -59,8 +59,8 @@ static uint32_t ranged(struct reader *r, int node, const char *property, uint32_
 	uint32_t value = cell(r, node, property, 0);
 
 	if (!r->error && (value < min || value > max))
-		FAIL(r, -ENOTSUP, "device tree: node %s: property %s is %u, this driver handles %u to %u", node_name(r, node),
-			property, value, min, max);
+		FAIL(r, -ENOTSUP, "device tree: node %s: property %s is %u, this driver handles %u to %u",
+			node_name(r, node), property, value, min, max);
 	return value;
 }
 
@@ -74,7 +74,8 @@ static uint32_t block(struct reader *r, int node, uint32_t need)
 {
 	uint32_t base = cell(r, node, "reg", 0), bytes = cell(r, node, "reg", 1);
 
-	if (!r->error && (base % 4 || bytes < need || base > SLU_NIC_DT_ROM_OFFSET || bytes > SLU_NIC_DT_ROM_OFFSET - base))
+	if (!r->error &&
+		(base % 4 || bytes < need || base > SLU_NIC_DT_ROM_OFFSET || bytes > SLU_NIC_DT_ROM_OFFSET - base))
 		FAIL(r, -ENOTSUP, "device tree: node %s: property reg: block 0x%x+0x%x does not fit the registers",
 			node_name(r, node), base, bytes);
 	return base;
@@ -109,7 +110,8 @@ static void read_queues(struct reader *r, struct slu_card *card)
 
 	card->queue_stride = ranged(r, node, "sluice,stride", SLU_NIC_QUEUE_TX_HEAD + 4, 0x1000);
 	card->queues = ranged(r, node, "sluice,count", 1, SLU_CARD_QUEUES_MAX);
-	card->queue_base = block(r, node, r->error ? 0 : (card->queues - 1) * card->queue_stride + SLU_NIC_QUEUE_TX_HEAD + 4);
+	card->queue_base =
+		block(r, node, r->error ? 0 : (card->queues - 1) * card->queue_stride + SLU_NIC_QUEUE_TX_HEAD + 4);
 	fixed(r, node, "sluice,rx-desc-bytes", sizeof(struct slu_nic_rx_desc));
 	fixed(r, node, "sluice,rx-completion-bytes", sizeof(struct slu_nic_rx_completion));
 	fixed(r, node, "sluice,tx-desc-bytes", sizeof(struct slu_nic_tx_desc));
@@ -136,7 +138,8 @@ static void read_port(struct reader *r, struct slu_card *card, int node)
 		return;
 	struct slu_card_port *port = &card->port[index];
 	if (port->queues) {
-		FAIL(r, -ENOTSUP, "device tree: node %s: property sluice,port: %u is there twice", node_name(r, node), index);
+		FAIL(r, -ENOTSUP, "device tree: node %s: property sluice,port: %u is there twice", node_name(r, node),
+			index);
 		return;
 	}
 	port->base = block(r, node, SLU_NIC_PORT_STATS0);
@@ -145,14 +148,15 @@ static void read_port(struct reader *r, struct slu_card *card, int node)
 	port->frame_max_bytes = ranged(r, node, "sluice,frame-max-bytes", 1518, SLU_NIC_FRAME_MAX_BYTES);
 	fixed(r, node, "sluice,reta-entries", SLU_NIC_RETA_ENTRIES);
 	if (!r->error && port->first_queue + port->queues > card->queues)
-		FAIL(r, -ENOTSUP, "device tree: node %s: property sluice,queues: only %u queues exist", node_name(r, node),
-			card->queues);
+		FAIL(r, -ENOTSUP, "device tree: node %s: property sluice,queues: only %u queues exist",
+			node_name(r, node), card->queues);
 	if (r->error)
 		return;
 	int bytes;
 	const uint8_t *mac = fdt_getprop(r->tree, node, "local-mac-address", &bytes);
 	if (mac && bytes != 6)
-		FAIL(r, -EBADMSG, "device tree: node %s: property local-mac-address has %d bytes", node_name(r, node), bytes);
+		FAIL(r, -EBADMSG, "device tree: node %s: property local-mac-address has %d bytes", node_name(r, node),
+			bytes);
 	else if (mac)
 		memcpy(port->mac, mac, 6);
 	card->ports++;

@@ -36,10 +36,10 @@ struct slu_command_ring {
 	int eventfd;
 	struct slu_nic_command *units;
 	struct slu_nic_cmd_completion *completions;
-	uint32_t tail;      /* one past the last unit written */
-	uint32_t told;      /* tail that the card knows */
-	uint32_t head;      /* units that the card has executed, as far as completions tell */
-	uint32_t completed; /* completions read */
+	uint32_t tail;                /* one past the last unit written */
+	uint32_t told;                /* tail that the card knows */
+	uint32_t head;                /* units that the card has executed, as far as completions tell */
+	uint32_t completed;           /* completions read */
 	struct slu_nic_command *last; /* last command added; QUIET until committed */
 	struct slu_command_op *first_op, **last_op;
 	uint64_t failed;          /* commands that the card refused */

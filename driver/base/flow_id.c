@@ -9,7 +9,7 @@ struct free_id {
 
 struct slu_flow_ids {
 	uint32_t count;
-	uint32_t *references; /* [count] */
+	uint32_t *references;  /* [count] */
 	struct free_id *queue; /* [count], from head on, `free` of them */
 	uint32_t head, free;
 };

@@ -14,7 +14,8 @@ struct slu_flow_ids;
 int slu_flow_id_create(uint32_t bits, struct slu_flow_ids **ids);
 void slu_flow_id_destroy(struct slu_flow_ids *ids);
 
-/* One reference to an unused id. *epoch is when it was freed, 0: never used, its statistics are zero. Returns 0 or -ENOSPC. */
+/* One reference to an unused id. *epoch is when it was freed, 0: never used, its statistics are zero. Returns 0 or
+ * -ENOSPC. */
 int slu_flow_id_alloc(struct slu_flow_ids *ids, uint32_t *id, uint32_t *epoch);
 void slu_flow_id_hold(struct slu_flow_ids *ids, uint32_t id);
 void slu_flow_id_put(struct slu_flow_ids *ids, uint32_t id, uint32_t epoch);

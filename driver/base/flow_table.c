@@ -23,13 +23,13 @@ struct slu_flow_table {
 	uint32_t bucket_bits, next_hops;
 	uint32_t secret[SLU_NIC_HASH_KEYS];
 	struct slu_flow_place *place;
-	struct slu_flow **flows;  /* [slots] */
-	uint32_t *slot_epochs;    /* [slots] when a free slot was cleared */
+	struct slu_flow **flows; /* [slots] */
+	uint32_t *slot_epochs;   /* [slots] when a free slot was cleared */
 	struct slu_flow_ids *ids;
 	struct slu_next_hops *hops;
-	uint8_t *scratch;         /* SCRATCH_BYTES that the card writes */
-	uint32_t epoch;           /* what is freed now may be in a packet's hands until the FENCE that begins the next one */
-	bool unfenced;            /* something was cleared in this epoch */
+	uint8_t *scratch; /* SCRATCH_BYTES that the card writes */
+	uint32_t epoch;   /* what is freed now may be in a packet's hands until the FENCE that begins the next one */
+	bool unfenced;    /* something was cleared in this epoch */
 	uint32_t ghosts;
 	struct slu_flow_table_counts counts;
 };
@@ -157,8 +157,8 @@ static void return_hop(struct slu_flow_table *t, const struct grant *g)
 		slu_next_hop_put(t->hops, g->hop.index, g->hop.fresh ? g->hop.epoch : t->epoch);
 }
 
-static int grant_id(struct slu_flow_table *t, struct slu_flow_counter *counter, struct grant *g,
-	enum slu_flow_refusal *refusal)
+static int grant_id(
+	struct slu_flow_table *t, struct slu_flow_counter *counter, struct grant *g, enum slu_flow_refusal *refusal)
 {
 	if (counter && counter->id != SLU_FLOW_NO_ID) {
 		g->id = counter->id;
@@ -370,7 +370,8 @@ int slu_flow_table_remove(struct slu_flow_table *table, struct slu_flow *flow)
 		clear_slot(table, slot);
 		table->counts.removes++;
 	} else {
-		slu_command_add(table->ring, SLU_NIC_OPCODE_NOP, 0, 0); /* the card refused it before: nothing to clear */
+		slu_command_add(
+			table->ring, SLU_NIC_OPCODE_NOP, 0, 0); /* the card refused it before: nothing to clear */
 	}
 	begin(table, flow, remove_done);
 	return 0;
@@ -441,7 +442,8 @@ int slu_flow_table_set_mac(struct slu_flow_table *table, const void *handle, con
 			return -ENODEV;
 		memcpy(content.dmac, mac, sizeof(content.dmac));
 		slu_next_hop_rewrite(table->hops, i, &content);
-		memcpy(slu_command_add(table->ring, SLU_NIC_OPCODE_WRITE_NEXTHOP, i, 0)->next_hop, &content, sizeof(content));
+		memcpy(slu_command_add(table->ring, SLU_NIC_OPCODE_WRITE_NEXTHOP, i, 0)->next_hop, &content,
+			sizeof(content));
 		error = run(table);
 	}
 	return error;
@@ -557,9 +559,15 @@ static bool restore_flow(struct slu_flow_table *t, uint32_t slot, uint32_t tag, 
 		return false;
 	}
 	ghost->record = *record;
-	ghost->flow = (struct slu_flow){.op.done = true, .table = t, .key = key, .slot = slot, .id = record->v4.flow_id,
-		.next_hop = forward ? record->v4.next_hop : SLU_FLOW_NO_NEXT_HOP, .gen = record->v4.gen,
-		.in_table = true, .ghost = true};
+	ghost->flow = (struct slu_flow){.op.done = true,
+		.table = t,
+		.key = key,
+		.slot = slot,
+		.id = record->v4.flow_id,
+		.next_hop = forward ? record->v4.next_hop : SLU_FLOW_NO_NEXT_HOP,
+		.gen = record->v4.gen,
+		.in_table = true,
+		.ghost = true};
 	t->flows[slot] = &ghost->flow;
 	t->ghosts++;
 	return true;

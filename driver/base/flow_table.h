@@ -24,8 +24,9 @@ struct slu_flow_table;
 struct slu_flow {
 	struct slu_command_op op; /* the last operation on it */
 	/*
-	 * May be NULL. Called when the last operation is done, with op.error; under the caller's lock, from any function
-	 * here that looks at completions, also from insert itself. May free the flow if it is not in the table.
+	 * May be NULL. Called when the last operation is done, with op.error; under the caller's lock, from any
+	 * function here that looks at completions, also from insert itself. May free the flow if it is not in the
+	 * table.
 	 */
 	void (*done)(struct slu_flow *flow);
 	struct slu_flow_table *table;
@@ -50,13 +51,13 @@ struct slu_flow_stats {
 
 struct slu_flow_table_counts {
 	uint64_t inserts, removes, moves, fences;
-	uint64_t adopted;      /* found in the card and equal: nothing written */
-	uint64_t updated;      /* found in the card with other actions */
-	uint64_t swept;        /* found in the card and claimed by nobody, or not valid */
-	uint64_t duplicates;   /* refused: a rule has this key */
-	uint64_t tag_clashes;  /* refused: another key with this tag in these buckets */
-	uint64_t full;         /* refused: no slot, id or next hop */
-	uint64_t card_errors;  /* operations that the card refused */
+	uint64_t adopted;     /* found in the card and equal: nothing written */
+	uint64_t updated;     /* found in the card with other actions */
+	uint64_t swept;       /* found in the card and claimed by nobody, or not valid */
+	uint64_t duplicates;  /* refused: a rule has this key */
+	uint64_t tag_clashes; /* refused: another key with this tag in these buckets */
+	uint64_t full;        /* refused: no slot, id or next hop */
+	uint64_t card_errors; /* operations that the card refused */
 };
 
 /* Why an insert was refused, beside the errno. */
@@ -79,7 +80,8 @@ enum slu_flow_refusal {
  */
 int slu_flow_table_create(struct slu_command_ring *ring, const struct slu_card *card, bool warm,
 	struct slu_flow_table **table, char *why, size_t why_bytes);
-/* Leaves the card as it is. Flows in the table stay their owners'. The ring is stopped already: no operation is under way. */
+/* Leaves the card as it is. Flows in the table stay their owners'. The ring is stopped already: no operation is under
+ * way. */
 void slu_flow_table_destroy(struct slu_flow_table *table);
 
 /*

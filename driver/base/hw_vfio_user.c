@@ -34,7 +34,8 @@ static int hw_read(void *context, uint32_t offset, uint32_t *values, unsigned co
 
 	while (count) {
 		unsigned part = count < SLU_VFIO_USER_TRANSFER_MAX / 4 ? count : SLU_VFIO_USER_TRANSFER_MAX / 4;
-		int error = check(c, slu_vfio_user_read(c->client, VFIO_PCI_BAR0_REGION_INDEX, offset, values, 4 * part));
+		int error =
+			check(c, slu_vfio_user_read(c->client, VFIO_PCI_BAR0_REGION_INDEX, offset, values, 4 * part));
 
 		if (error)
 			return error;
@@ -131,8 +132,8 @@ static int check_identity(struct context *c, char *why, size_t why_bytes)
 		close(bar0.fd);
 	if (!(device.flags & VFIO_DEVICE_FLAGS_PCI) || ids[0] != PCI_VENDOR || ids[1] != PCI_DEVICE ||
 		bar0.bytes < SLU_NIC_BAR0_BYTES) {
-		snprintf(why, why_bytes, "device %04x:%04x with %llu bytes of BAR0 is not this card (%04x:%04x, %u)", ids[0],
-			ids[1], (unsigned long long)bar0.bytes, PCI_VENDOR, PCI_DEVICE, SLU_NIC_BAR0_BYTES);
+		snprintf(why, why_bytes, "device %04x:%04x with %llu bytes of BAR0 is not this card (%04x:%04x, %u)",
+			ids[0], ids[1], (unsigned long long)bar0.bytes, PCI_VENDOR, PCI_DEVICE, SLU_NIC_BAR0_BYTES);
 		return -ENOTSUP;
 	}
 	return 0;
@@ -154,7 +155,8 @@ static int map_doorbells(struct context *c, char *why, size_t why_bytes)
 			bar2.fd < 0 ? "no descriptor" : "too small");
 		return -ENOTSUP;
 	}
-	void *page = mmap(NULL, SLU_NIC_DOORBELL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, bar2.fd, (off_t)bar2.fd_offset);
+	void *page =
+		mmap(NULL, SLU_NIC_DOORBELL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, bar2.fd, (off_t)bar2.fd_offset);
 	error = -errno;
 	close(bar2.fd);
 	if (page == MAP_FAILED) {

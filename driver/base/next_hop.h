@@ -20,8 +20,8 @@ struct slu_next_hops;
 
 struct slu_next_hop_grant {
 	uint32_t index;
-	bool fresh;      /* not in the card yet */
-	uint32_t epoch;  /* fresh: when it was freed last; 0: never used */
+	bool fresh;     /* not in the card yet */
+	uint32_t epoch; /* fresh: when it was freed last; 0: never used */
 };
 
 /* Returns 0 or -ENOMEM. */

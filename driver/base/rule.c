@@ -60,11 +60,12 @@ static uint16_t l4_delta(const struct slu_rule *rule)
 }
 
 /* Bytes 0..31 are the same in both families. */
-static void encode_head(const struct slu_rule *rule, uint32_t flow_id, uint16_t next_hop, uint8_t gen,
-	struct slu_nic_record4 *head)
+static void encode_head(
+	const struct slu_rule *rule, uint32_t flow_id, uint16_t next_hop, uint8_t gen, struct slu_nic_record4 *head)
 {
 	head->gen = gen;
-	head->flags = (uint8_t)((rule->ipv6 ? SLU_NIC_REC_IPV6 : 0) | (rule->match_port_mac ? SLU_NIC_REC_MATCH_PORT_MAC : 0));
+	head->flags = (uint8_t)((rule->ipv6 ? SLU_NIC_REC_IPV6 : 0) |
+				(rule->match_port_mac ? SLU_NIC_REC_MATCH_PORT_MAC : 0));
 	head->proto = rule->proto;
 	head->port_mask = rule->port_mask;
 	head->vlan = (uint16_t)(rule->vid | (unsigned)rule->vlan_match << MATCH_SHIFT);
@@ -103,8 +104,8 @@ static void encode6(const struct slu_rule *rule, struct slu_nic_record6 *r)
 	r->gen1 = r->gen;
 }
 
-unsigned slu_rule_encode(const struct slu_rule *rule, uint32_t flow_id, uint16_t next_hop, uint8_t gen,
-	union slu_rule_record *record)
+unsigned slu_rule_encode(
+	const struct slu_rule *rule, uint32_t flow_id, uint16_t next_hop, uint8_t gen, union slu_rule_record *record)
 {
 	memset(record, 0, sizeof(*record));
 	encode_head(rule, flow_id, next_hop, gen, &record->v4);
@@ -125,10 +126,11 @@ int slu_rule_decode_key(const union slu_rule_record *record, struct slu_flow_key
 	if (head->flags & SLU_NIC_REC_IPV6) {
 		if (record->v6.gen != record->v6.gen1)
 			return -EBADMSG;
-		slu_flow_hash_key(key, record->v6.src, record->v6.dst, 16, head->sport, head->dport, head->proto, head->vni);
+		slu_flow_hash_key(
+			key, record->v6.src, record->v6.dst, 16, head->sport, head->dport, head->proto, head->vni);
 	} else {
-		slu_flow_hash_key(key, (const uint8_t *)&head->src, (const uint8_t *)&head->dst, 4, head->sport, head->dport,
-			head->proto, head->vni);
+		slu_flow_hash_key(key, (const uint8_t *)&head->src, (const uint8_t *)&head->dst, 4, head->sport,
+			head->dport, head->proto, head->vni);
 	}
 	return 0;
 }

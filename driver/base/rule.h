@@ -45,8 +45,8 @@ union slu_rule_record {
 void slu_rule_key(const struct slu_rule *rule, struct slu_flow_key *key);
 
 /* Writes the record of a rule; gen goes into both halves of IPv6. Returns its bytes: 64 or 128. */
-unsigned slu_rule_encode(const struct slu_rule *rule, uint32_t flow_id, uint16_t next_hop, uint8_t gen,
-	union slu_rule_record *record);
+unsigned slu_rule_encode(
+	const struct slu_rule *rule, uint32_t flow_id, uint16_t next_hop, uint8_t gen, union slu_rule_record *record);
 
 /*
  * The key of a record read back from a card. Returns 0; -EBADMSG for a record

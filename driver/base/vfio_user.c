@@ -106,7 +106,8 @@ static void close_fds(struct exchange *x)
 static int send_all(int socket, const struct header *header, const struct exchange *x)
 {
 	char control[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
-	struct iovec parts[2] = {{(void *)(uintptr_t)header, sizeof(*header)}, {(void *)(uintptr_t)x->request, x->request_bytes}};
+	struct iovec parts[2] = {
+		{(void *)(uintptr_t)header, sizeof(*header)}, {(void *)(uintptr_t)x->request, x->request_bytes}};
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
 
 	if (x->send_count) {
@@ -199,8 +200,11 @@ static int discard(int socket, uint32_t bytes, struct exchange *x)
 /* The server may ask for DMA by message. All our memory is mapped by descriptor, so the answer is always no. */
 static int refuse_command(int socket, const struct header *request, struct exchange *x)
 {
-	struct header reply = {.id = request->id, .command = request->command, .size = sizeof(reply),
-		.flags = FLAG_REPLY | FLAG_ERROR, .error = EOPNOTSUPP};
+	struct header reply = {.id = request->id,
+		.command = request->command,
+		.size = sizeof(reply),
+		.flags = FLAG_REPLY | FLAG_ERROR,
+		.error = EOPNOTSUPP};
 	struct exchange nothing = {0};
 
 	if (request->size < sizeof(reply) || request->size > SLU_VFIO_USER_TRANSFER_MAX + 64)
@@ -256,7 +260,8 @@ static int run(struct slu_vfio_user *client, struct exchange *x)
 	x->fd_count = 0;
 	pthread_mutex_lock(&client->lock);
 	if (!client->broken) {
-		struct header header = {.id = client->next_id++, .command = (uint16_t)x->command,
+		struct header header = {.id = client->next_id++,
+			.command = (uint16_t)x->command,
 			.size = (uint32_t)sizeof(header) + x->request_bytes};
 
 		error = send_all(client->socket, &header, x);
@@ -296,9 +301,14 @@ static int negotiate(struct slu_vfio_user *client)
 		char json[4096];
 	} request = {.major = 0, .minor = 1}, reply;
 	int length = snprintf(request.json, sizeof(request.json),
-		"{\"capabilities\":{\"max_msg_fds\":%d,\"max_data_xfer_size\":%d}}", FDS_MAX, SLU_VFIO_USER_TRANSFER_MAX);
-	struct exchange x = {.command = COMMAND_VERSION, .request = &request, .request_bytes = 4 + (uint32_t)length + 1,
-		.reply = &reply, .reply_min = 4, .reply_max = sizeof(reply)};
+		"{\"capabilities\":{\"max_msg_fds\":%d,\"max_data_xfer_size\":%d}}", FDS_MAX,
+		SLU_VFIO_USER_TRANSFER_MAX);
+	struct exchange x = {.command = COMMAND_VERSION,
+		.request = &request,
+		.request_bytes = 4 + (uint32_t)length + 1,
+		.reply = &reply,
+		.reply_min = 4,
+		.reply_max = sizeof(reply)};
 	int error = run(client, &x);
 
 	if (error)
@@ -380,8 +390,12 @@ int slu_vfio_user_device_info(struct slu_vfio_user *client, struct slu_vfio_user
 	struct vfio_user_info {
 		uint32_t argsz, flags, regions, irqs;
 	} request = {.argsz = 16}, reply;
-	struct exchange x = {.command = COMMAND_GET_INFO, .request = &request, .request_bytes = sizeof(request),
-		.reply = &reply, .reply_min = sizeof(reply), .reply_max = sizeof(reply)};
+	struct exchange x = {.command = COMMAND_GET_INFO,
+		.request = &request,
+		.request_bytes = sizeof(request),
+		.reply = &reply,
+		.reply_min = sizeof(reply),
+		.reply_max = sizeof(reply)};
 	int error = run(client, &x);
 
 	if (error)
@@ -398,8 +412,12 @@ int slu_vfio_user_region_info(struct slu_vfio_user *client, uint32_t index, stru
 		struct vfio_region_info info;
 		uint8_t bytes[512];
 	} reply; /* capabilities may follow; a page that can be mapped as a whole needs none */
-	struct exchange x = {.command = COMMAND_GET_REGION_INFO, .request = &request, .request_bytes = sizeof(request),
-		.reply = &reply, .reply_min = sizeof(reply.info), .reply_max = sizeof(reply)};
+	struct exchange x = {.command = COMMAND_GET_REGION_INFO,
+		.request = &request,
+		.request_bytes = sizeof(request),
+		.reply = &reply,
+		.reply_min = sizeof(reply.info),
+		.reply_max = sizeof(reply)};
 	int error = run(client, &x);
 
 	if (error)
@@ -422,8 +440,12 @@ int slu_vfio_user_region_io_fd(struct slu_vfio_user *client, uint32_t index, int
 {
 	struct io_fds request = {.argsz = sizeof(request), .index = index}, reply = {0};
 	const uint32_t head = offsetof(struct io_fds, sub);
-	struct exchange x = {.command = COMMAND_GET_REGION_IO_FDS, .request = &request, .request_bytes = head,
-		.reply = &reply, .reply_min = head, .reply_max = sizeof(reply)};
+	struct exchange x = {.command = COMMAND_GET_REGION_IO_FDS,
+		.request = &request,
+		.request_bytes = head,
+		.reply = &reply,
+		.reply_min = head,
+		.reply_max = sizeof(reply)};
 	int error = run(client, &x);
 
 	if (error)
@@ -443,8 +465,12 @@ int slu_vfio_user_region_io_fd(struct slu_vfio_user *client, uint32_t index, int
 int slu_vfio_user_irq_count(struct slu_vfio_user *client, uint32_t index, uint32_t *count)
 {
 	struct vfio_irq_info request = {.argsz = sizeof(request), .index = index}, reply;
-	struct exchange x = {.command = COMMAND_GET_IRQ_INFO, .request = &request, .request_bytes = sizeof(request),
-		.reply = &reply, .reply_min = sizeof(reply), .reply_max = sizeof(reply)};
+	struct exchange x = {.command = COMMAND_GET_IRQ_INFO,
+		.request = &request,
+		.request_bytes = sizeof(request),
+		.reply = &reply,
+		.reply_min = sizeof(reply),
+		.reply_max = sizeof(reply)};
 	int error = run(client, &x);
 
 	if (error)
@@ -465,8 +491,11 @@ int slu_vfio_user_set_irqs(struct slu_vfio_user *client, uint32_t index, const i
 			.index = index,
 			.start = start,
 			.count = part};
-		struct exchange x = {.command = COMMAND_SET_IRQS, .request = &request, .request_bytes = sizeof(request),
-			.send_fds = eventfds + start, .send_count = part};
+		struct exchange x = {.command = COMMAND_SET_IRQS,
+			.request = &request,
+			.request_bytes = sizeof(request),
+			.send_fds = eventfds + start,
+			.send_count = part};
 		int error = run(client, &x);
 
 		if (error)
@@ -477,12 +506,15 @@ int slu_vfio_user_set_irqs(struct slu_vfio_user *client, uint32_t index, const i
 	return 0;
 }
 
-int slu_vfio_user_dma_map(
-	struct slu_vfio_user *client, uint64_t address, uint64_t bytes, int fd, uint64_t fd_offset)
+int slu_vfio_user_dma_map(struct slu_vfio_user *client, uint64_t address, uint64_t bytes, int fd, uint64_t fd_offset)
 {
-	struct dma_map request = {.argsz = sizeof(request), .flags = 3, .offset = fd_offset, .address = address, .size = bytes};
-	struct exchange x = {.command = COMMAND_DMA_MAP, .request = &request, .request_bytes = sizeof(request),
-		.send_fds = &fd, .send_count = 1};
+	struct dma_map request = {
+		.argsz = sizeof(request), .flags = 3, .offset = fd_offset, .address = address, .size = bytes};
+	struct exchange x = {.command = COMMAND_DMA_MAP,
+		.request = &request,
+		.request_bytes = sizeof(request),
+		.send_fds = &fd,
+		.send_count = 1};
 	int error = run(client, &x);
 
 	if (!error)
@@ -493,8 +525,12 @@ int slu_vfio_user_dma_map(
 int slu_vfio_user_dma_unmap(struct slu_vfio_user *client, uint64_t address, uint64_t bytes)
 {
 	struct dma_unmap request = {.argsz = sizeof(request), .address = address, .size = bytes}, reply;
-	struct exchange x = {.command = COMMAND_DMA_UNMAP, .request = &request, .request_bytes = sizeof(request),
-		.reply = &reply, .reply_min = 0, .reply_max = sizeof(reply)};
+	struct exchange x = {.command = COMMAND_DMA_UNMAP,
+		.request = &request,
+		.request_bytes = sizeof(request),
+		.reply = &reply,
+		.reply_min = 0,
+		.reply_max = sizeof(reply)};
 	int error = run(client, &x);
 
 	if (!error)
@@ -510,8 +546,12 @@ int slu_vfio_user_read(struct slu_vfio_user *client, uint32_t region, uint64_t o
 	request.offset = offset;
 	request.region = region;
 	request.count = bytes;
-	struct exchange x = {.command = COMMAND_REGION_READ, .request = &request, .request_bytes = ACCESS_BYTES,
-		.reply = &reply, .reply_min = ACCESS_BYTES + bytes, .reply_max = ACCESS_BYTES + bytes};
+	struct exchange x = {.command = COMMAND_REGION_READ,
+		.request = &request,
+		.request_bytes = ACCESS_BYTES,
+		.reply = &reply,
+		.reply_min = ACCESS_BYTES + bytes,
+		.reply_max = ACCESS_BYTES + bytes};
 	int error = run(client, &x);
 
 	if (error)
@@ -532,8 +572,12 @@ int slu_vfio_user_write(
 	request.offset = offset;
 	request.region = region;
 	request.count = bytes;
-	struct exchange x = {.command = COMMAND_REGION_WRITE, .request = &request, .request_bytes = ACCESS_BYTES + bytes,
-		.reply = &reply, .reply_min = ACCESS_BYTES, .reply_max = ACCESS_BYTES};
+	struct exchange x = {.command = COMMAND_REGION_WRITE,
+		.request = &request,
+		.request_bytes = ACCESS_BYTES + bytes,
+		.reply = &reply,
+		.reply_min = ACCESS_BYTES,
+		.reply_max = ACCESS_BYTES};
 
 	memcpy(request.data, data, bytes);
 	int error = run(client, &x);

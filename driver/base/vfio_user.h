@@ -43,8 +43,7 @@ int slu_vfio_user_region_io_fd(struct slu_vfio_user *client, uint32_t index, int
 int slu_vfio_user_irq_count(struct slu_vfio_user *client, uint32_t index, uint32_t *count);
 /* Gives eventfds to vectors 0..count of an interrupt type, as many a message as the server takes. */
 int slu_vfio_user_set_irqs(struct slu_vfio_user *client, uint32_t index, const int *eventfds, uint32_t count);
-int slu_vfio_user_dma_map(
-	struct slu_vfio_user *client, uint64_t address, uint64_t bytes, int fd, uint64_t fd_offset);
+int slu_vfio_user_dma_map(struct slu_vfio_user *client, uint64_t address, uint64_t bytes, int fd, uint64_t fd_offset);
 int slu_vfio_user_dma_unmap(struct slu_vfio_user *client, uint64_t address, uint64_t bytes);
 /* At most SLU_VFIO_USER_TRANSFER_MAX bytes. */
 int slu_vfio_user_read(struct slu_vfio_user *client, uint32_t region, uint64_t offset, void *data, uint32_t bytes);

@@ -67,10 +67,9 @@ $(B)/tests/cosim/%.o $(B)/tests/bench/nic/%.o: CFLAGS += $(SIM_TEST_CFLAGS)
 
 $(B)/tests/bench/nic/flows: $(B)/tests/bench/nic/flows.o $(SIM_TEST_OBJS) $(SIM_TEST_LIBS)
 	$(CC) $(LDFLAGS) $^ $(NIC_MODEL_LIBS) -o $@
-$(B)/tests/bench/nic/table: $(B)/tests/bench/nic/table.o $(B)/lib/libslu.a
-	$(CC) $(LDFLAGS) $^ -o $@
-
-bench-nic: $(B)/tests/bench/nic/flows $(B)/tests/bench/nic/table ## the card: clocks, latency, table, offload; name value unit
+# The programs of the driver (driver/build.mk): the table without a card, and rules on the simulated one.
+bench-nic: $(B)/tests/bench/nic/flows $$(DRIVER_BENCHES) ## the card: clocks, latency, table, offload; name value unit
 	@$(B)/tests/bench/nic/flows
 	@$(B)/tests/bench/nic/table
+	@tests/bench/nic/offload.sh $(B)
 .PHONY: bench-nic

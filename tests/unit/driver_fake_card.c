@@ -79,7 +79,8 @@ static void execute(struct fake_card *c, const struct slu_nic_command *command, 
 
 	switch (command->opcode) {
 	case SLU_NIC_OPCODE_WRITE_RECORD:
-		/* In place, the slot stays valid: an update. A slot cleared in this epoch may be in a packet's hands. */
+		/* In place, the slot stays valid: an update. A slot cleared in this epoch may be in a packet's hands.
+		 */
 		check(c, !c->dirty_slot[command->slot]);
 		memcpy(c->records[command->slot], payload, (command->units - 1u) * 64);
 		break;
@@ -96,7 +97,8 @@ static void execute(struct fake_card *c, const struct slu_nic_command *command, 
 		memset(c->dirty_slot, 0, c->slots);
 		break;
 	case SLU_NIC_OPCODE_COPY_RECORD:
-		check(c, !c->dirty_slot[command->arg] && !(c->tags[command->arg] & VALID) && (c->tags[command->slot] & VALID));
+		check(c, !c->dirty_slot[command->arg] && !(c->tags[command->arg] & VALID) &&
+				 (c->tags[command->slot] & VALID));
 		memcpy(c->records[command->arg], c->records[command->slot], SLU_NIC_RECORD_BYTES);
 		break;
 	case SLU_NIC_OPCODE_READ_RECORD:
@@ -127,8 +129,9 @@ static void execute(struct fake_card *c, const struct slu_nic_command *command, 
 
 static void complete(struct fake_card *c, uint32_t cookie, uint8_t opcode, uint8_t status, uint32_t log2)
 {
-	struct slu_nic_cmd_completion *ring = (struct slu_nic_cmd_completion *)((uintptr_t)c->registers[(BASE + SLU_NIC_CMD_CPL_LO) / 4] |
-		(uintptr_t)c->registers[(BASE + SLU_NIC_CMD_CPL_HI) / 4] << 32);
+	struct slu_nic_cmd_completion *ring =
+		(struct slu_nic_cmd_completion *)((uintptr_t)c->registers[(BASE + SLU_NIC_CMD_CPL_LO) / 4] |
+						  (uintptr_t)c->registers[(BASE + SLU_NIC_CMD_CPL_HI) / 4] << 32);
 	struct slu_nic_cmd_completion *to = &ring[c->completions & ((1u << log2) - 1)];
 	const uint64_t one = 1;
 
@@ -137,14 +140,17 @@ static void complete(struct fake_card *c, uint32_t cookie, uint8_t opcode, uint8
 	to->status = status;
 	__atomic_store_n(&to->pass, 1 + (c->completions >> log2), __ATOMIC_RELEASE);
 	c->completions++;
-	(void)!write(c->eventfd, &one, sizeof(one));
+	uint32_t arm = atomic_load(&c->doorbells[SLU_NIC_DB_CMD_ARM / 4]);
+	if (c->completions - arm == 1) /* the completion that the driver sleeps for */
+		(void)!write(c->eventfd, &one, sizeof(one));
 }
 
 static void step(struct fake_card *c)
 {
 	uint32_t log2 = c->registers[(BASE + SLU_NIC_CMD_RING_LOG2) / 4];
-	const struct slu_nic_command *ring = (const struct slu_nic_command *)((uintptr_t)c->registers[(BASE + SLU_NIC_CMD_RING_LO) / 4] |
-		(uintptr_t)c->registers[(BASE + SLU_NIC_CMD_RING_HI) / 4] << 32);
+	const struct slu_nic_command *ring =
+		(const struct slu_nic_command *)((uintptr_t)c->registers[(BASE + SLU_NIC_CMD_RING_LO) / 4] |
+						 (uintptr_t)c->registers[(BASE + SLU_NIC_CMD_RING_HI) / 4] << 32);
 	const struct slu_nic_command *command = &ring[c->head & ((1u << log2) - 1)];
 	uint8_t status = SLU_NIC_CMD_STATUS_OK;
 
@@ -167,7 +173,8 @@ static void *serve(void *argument)
 	struct fake_card *c = argument;
 
 	while (!atomic_load(&c->stop)) {
-		bool enabled = __atomic_load_n(&c->registers[(BASE + SLU_NIC_CMD_CONTROL) / 4], __ATOMIC_SEQ_CST) & SLU_NIC_CMD_CTL_ENABLE;
+		bool enabled = __atomic_load_n(&c->registers[(BASE + SLU_NIC_CMD_CONTROL) / 4], __ATOMIC_SEQ_CST) &
+			       SLU_NIC_CMD_CTL_ENABLE;
 		uint32_t tail = atomic_load_explicit(&c->doorbells[SLU_NIC_DB_CMD_TAIL / 4], memory_order_acquire);
 
 		if (enabled && c->head != tail && !atomic_load(&c->hang))
@@ -190,10 +197,17 @@ struct fake_card *fake_card_create(unsigned bucket_bits)
 	c->dirty_slot = calloc(c->slots, sizeof(*c->dirty_slot));
 	c->next_hops = calloc(c->hops, sizeof(*c->next_hops));
 	c->stats = calloc(c->flows, sizeof(*c->stats));
-	c->card = (struct slu_card){.command_base = BASE, .flow_base = FLOW_BASE, .bucket_bits = bucket_bits,
-		.flow_id_bits = bucket_bits + 3, .next_hop_bits = 6, .command_log2_max = 16};
+	c->card = (struct slu_card){.command_base = BASE,
+		.flow_base = FLOW_BASE,
+		.bucket_bits = bucket_bits,
+		.flow_id_bits = bucket_bits + 3,
+		.next_hop_bits = 6,
+		.command_log2_max = 16};
 	c->eventfd = eventfd(0, EFD_NONBLOCK);
-	c->hw = (struct slu_hw){.ops = &fake_ops, .context = c, .doorbells = (volatile uint8_t *)c->doorbells, .kick_fd = -1,
+	c->hw = (struct slu_hw){.ops = &fake_ops,
+		.context = c,
+		.doorbells = (volatile uint8_t *)c->doorbells,
+		.kick_fd = -1,
 		.hangup_fd = -1};
 	pthread_create(&c->thread, NULL, serve, c);
 	return c;

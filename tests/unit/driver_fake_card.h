@@ -24,15 +24,15 @@ struct fake_card {
 	/* Flow domain */
 	uint32_t slots, flows, hops;
 	uint8_t (*records)[SLU_NIC_RECORD_BYTES];
-	uint32_t *tags;           /* valid in bit 31 */
-	bool *dirty_slot;         /* cleared since the last FENCE */
+	uint32_t *tags;   /* valid in bit 31 */
+	bool *dirty_slot; /* cleared since the last FENCE */
 	struct slu_nic_next_hop *next_hops;
 	struct slu_nic_flow_stats *stats;
 	/* Host domain */
 	uint32_t head, completions;
-	atomic_uint fail_opcode;  /* the next command with this opcode fails; 0: none */
-	atomic_uint violations;   /* see above */
-	atomic_uint counts[16];   /* commands by opcode */
+	atomic_uint fail_opcode; /* the next command with this opcode fails; 0: none */
+	atomic_uint violations;  /* see above */
+	atomic_uint counts[16];  /* commands by opcode */
 };
 
 struct fake_card *fake_card_create(unsigned bucket_bits);

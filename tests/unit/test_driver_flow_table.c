@@ -63,7 +63,10 @@ static int teardown(void **state)
 
 static struct slu_rule rule(uint32_t n)
 {
-	struct slu_rule r = {.proto = 6, .port_mask = 3, .tcp_zero = 7, .vlan_match = SLU_NIC_VLAN_MATCH_UNTAGGED,
+	struct slu_rule r = {.proto = 6,
+		.port_mask = 3,
+		.tcp_zero = 7,
+		.vlan_match = SLU_NIC_VLAN_MATCH_UNTAGGED,
 		.actions = SLU_NIC_ACT_SET_DST | SLU_NIC_ACT_FORWARD | SLU_NIC_ACT_SET_DMAC | SLU_NIC_ACT_COUNT};
 	uint32_t src = __builtin_bswap32(0x0A000000 + n);
 

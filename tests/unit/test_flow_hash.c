@@ -8,8 +8,8 @@
 
 #include "flow_hash.h"
 
-static const uint32_t secret[SLU_NIC_HASH_KEYS] = {0x01234567, 0x89ABCDEF, 0x0F1E2D3C, 0x4B5A6979, 0x8897A6B5, 0xC4D3E2F1,
-	0x13579BDF, 0x2468ACE1, 0xDEADBEEF, 0xCAFEF00D, 0x31415927, 0x27182819, 0x16180339, 0x14142135};
+static const uint32_t secret[SLU_NIC_HASH_KEYS] = {0x01234567, 0x89ABCDEF, 0x0F1E2D3C, 0x4B5A6979, 0x8897A6B5,
+	0xC4D3E2F1, 0x13579BDF, 0x2468ACE1, 0xDEADBEEF, 0xCAFEF00D, 0x31415927, 0x27182819, 0x16180339, 0x14142135};
 
 static uint64_t random_state;
 
@@ -117,7 +117,8 @@ static void check_spread(void (*make)(uint32_t, struct slu_flow_key *))
 			chi_bucket += (buckets[c] - mean) * (buckets[c] - mean) / mean;
 			chi_tag += (tags[c] - mean) * (tags[c] - mean) / mean;
 		}
-		/* Mean CELLS - 1, variance 2 (CELLS - 1): sigma is 181. Structured keys may spread too evenly, which is no harm. */
+		/* Mean CELLS - 1, variance 2 (CELLS - 1): sigma is 181. Structured keys may spread too evenly, which is
+		 * no harm. */
 		assert_true(chi_bucket < CELLS + 6 * 181);
 		assert_true(chi_tag < CELLS + 6 * 181);
 	}

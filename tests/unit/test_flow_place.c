@@ -36,8 +36,8 @@ static struct slu_flow_hash random_hash(void)
 {
 	uint64_t r = next_random();
 
-	return (struct slu_flow_hash){.bucket = (uint32_t)r & ((1 << BITS) - 1),
-		.tag = (uint32_t)(r >> 32) & SLU_FLOW_HASH_TAG_MASK};
+	return (struct slu_flow_hash){
+		.bucket = (uint32_t)r & ((1 << BITS) - 1), .tag = (uint32_t)(r >> 32) & SLU_FLOW_HASH_TAG_MASK};
 }
 
 /* Where the card looks: bank A at the bucket, bank B at bucket xor alternate. */
