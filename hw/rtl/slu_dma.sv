@@ -117,7 +117,7 @@ module slu_dma #(
   logic [Depth-1:0] rd_last_q [NumRd];
   logic [2:0]  rd_next;
   logic        rd_push, rd_pop, rd_blocked;
-  logic [2:0]  rid;
+  logic [2:0]  r_id_q;
   logic [7:0]  rd_req;
   logic        rd_busy_q;  // some burst is in flight
   logic [7:0]  rd_total_q;
@@ -141,26 +141,37 @@ module slu_dma #(
   end
 
   // -- reads: answers --
-  assign rid            = m_dma_rid_i[2:0];
-  assign rd_blocked     = rd_state_q == RdBlocked && rd_count_q[rd_sel_q] == '0;
-  assign m_dma_rready_o = !rd_blocked;
-  assign rd_pop         = m_dma_rvalid_i && m_dma_rready_o && m_dma_rlast_i;
-  assign rsp_data_o     = m_dma_rdata_i;
-  assign rsp_err_o      = rd_blocked || m_dma_rresp_i[1];
-  assign rsp_last_o     = rd_blocked || (m_dma_rlast_i && rd_last_q[rid][0]);
+  // An answer is taken as it comes and passed on in the next clock.
+  logic         r_valid_q, r_err_q, r_last_q;
+  logic [511:0] r_data_q;
+  always_ff @(posedge clk_i) begin
+    r_valid_q <= m_dma_rvalid_i && rst_ni;
+    if (m_dma_rvalid_i) begin
+      r_id_q      <= m_dma_rid_i[2:0];
+      r_data_q <= m_dma_rdata_i;
+      r_err_q  <= m_dma_rresp_i[1];
+      r_last_q <= m_dma_rlast_i;
+    end
+  end
+  assign m_dma_rready_o = 1'b1;
+  assign rd_blocked     = rd_state_q == RdBlocked && rd_count_q[rd_sel_q] == '0 && !r_valid_q;
+  assign rd_pop         = r_valid_q && r_last_q;
+  assign rsp_data_o     = r_data_q;
+  assign rsp_err_o      = rd_blocked || r_err_q;
+  assign rsp_last_o     = rd_blocked || (r_last_q && rd_last_q[r_id_q][0]);
 
   always_comb begin
     rsp_valid_o = '0;
     if (rd_blocked) rsp_valid_o[rd_sel_q] = 1'b1;
-    else if (m_dma_rvalid_i) rsp_valid_o[rid] = 1'b1;
+    else if (r_valid_q) rsp_valid_o[r_id_q] = 1'b1;
   end
 
   logic rd_err_q;  // a beat of the burst had an error; beats of two bursts may interleave: the count is of bursts at least
   always_ff @(posedge clk_i) begin
     read_error_o <= 1'b0;
-    if (m_dma_rvalid_i && m_dma_rready_o) begin
-      rd_err_q     <= m_dma_rlast_i ? 1'b0 : rd_err_q | m_dma_rresp_i[1];
-      read_error_o <= m_dma_rlast_i && (rd_err_q | m_dma_rresp_i[1]);
+    if (r_valid_q) begin
+      rd_err_q     <= r_last_q ? 1'b0 : rd_err_q | r_err_q;
+      read_error_o <= r_last_q && (rd_err_q | r_err_q);
     end
     if (!rst_ni) rd_err_q <= 1'b0;
   end
@@ -184,9 +195,9 @@ module slu_dma #(
     endcase
     if (rd_push || rd_pop) begin
       for (int c = 0; c < NumRd; c++) begin
-        rd_last_q[c]  <= bits_next(rd_last_q[c], rd_count_q[c], rd_pop && rid == 3'(c), rd_push && rd_sel_q == 3'(c),
+        rd_last_q[c]  <= bits_next(rd_last_q[c], rd_count_q[c], rd_pop && r_id_q == 3'(c), rd_push && rd_sel_q == 3'(c),
                                 !rd_more);
-        rd_count_q[c] <= rd_count_q[c] + 5'(rd_push && rd_sel_q == 3'(c)) - 5'(rd_pop && rid == 3'(c));
+        rd_count_q[c] <= rd_count_q[c] + 5'(rd_push && rd_sel_q == 3'(c)) - 5'(rd_pop && r_id_q == 3'(c));
       end
       rd_total_q <= rd_total_q + 8'(rd_push) - 8'(rd_pop);
       rd_busy_q  <= rd_total_q + 8'(rd_push) != 8'(rd_pop);
@@ -217,7 +228,7 @@ module slu_dma #(
   logic        wr_busy_q;
   logic [2:0]  wr_next;
   logic        wr_push, wr_pop, wr_blocked, wr_beat;
-  logic [2:0]  bid;
+  logic [2:0]  b_id_q;
   logic [7:0]  wr_req;
   logic [6:0]  beat_bytes;
   logic        beat_last;
@@ -252,20 +263,27 @@ module slu_dma #(
   end
 
   // -- writes: responses --
-  assign bid            = m_dma_bid_i[2:0];
-  assign wr_blocked     = wr_state_q == WrBlocked && wr_count_q[wr_sel_q] == '0;
-  assign m_dma_bready_o = !wr_blocked;
-  assign wr_pop         = m_dma_bvalid_i && m_dma_bready_o;
-  assign done_err_o     = wr_blocked || m_dma_bresp_i[1] || wr_err_q[bid];
+  logic b_valid_q, b_err_q;
+  always_ff @(posedge clk_i) begin
+    b_valid_q <= m_dma_bvalid_i && rst_ni;
+    if (m_dma_bvalid_i) begin
+      b_id_q     <= m_dma_bid_i[2:0];
+      b_err_q <= m_dma_bresp_i[1];
+    end
+  end
+  assign m_dma_bready_o = 1'b1;
+  assign wr_pop         = b_valid_q;
+  assign wr_blocked     = wr_state_q == WrBlocked && wr_count_q[wr_sel_q] == '0 && !wr_pop;
+  assign done_err_o     = wr_blocked || b_err_q || wr_err_q[b_id_q];
 
   always_comb begin
     done_valid_o = '0;
     if (wr_blocked) done_valid_o[wr_sel_q] = 1'b1;
-    else if (m_dma_bvalid_i) done_valid_o[bid] = wr_last_q[bid][0];
+    else if (wr_pop) done_valid_o[b_id_q] = wr_last_q[b_id_q][0];
   end
 
   always_ff @(posedge clk_i) begin
-    write_error_o <= wr_pop && m_dma_bresp_i[1];
+    write_error_o <= wr_pop && b_err_q;
     unique case (wr_state_q)
       WrIdle:
       if (wr_req != '0) begin
@@ -300,10 +318,10 @@ module slu_dma #(
     endcase
     if (wr_push || wr_pop) begin
       for (int c = 0; c < NumWr; c++) begin
-        wr_last_q[c]  <= bits_next(wr_last_q[c], wr_count_q[c], wr_pop && bid == 3'(c), wr_push && wr_sel_q == 3'(c),
+        wr_last_q[c]  <= bits_next(wr_last_q[c], wr_count_q[c], wr_pop && b_id_q == 3'(c), wr_push && wr_sel_q == 3'(c),
                                 wr_left_q == wr_bytes);
-        wr_count_q[c] <= wr_count_q[c] + 5'(wr_push && wr_sel_q == 3'(c)) - 5'(wr_pop && bid == 3'(c));
-        if (wr_pop && bid == 3'(c)) wr_err_q[c] <= !wr_last_q[c][0] && (wr_err_q[c] || m_dma_bresp_i[1]);
+        wr_count_q[c] <= wr_count_q[c] + 5'(wr_push && wr_sel_q == 3'(c)) - 5'(wr_pop && b_id_q == 3'(c));
+        if (wr_pop && b_id_q == 3'(c)) wr_err_q[c] <= !wr_last_q[c][0] && (wr_err_q[c] || b_err_q);
       end
       wr_total_q <= wr_total_q + 8'(wr_push) - 8'(wr_pop);
       wr_busy_q  <= wr_total_q + 8'(wr_push) != 8'(wr_pop);

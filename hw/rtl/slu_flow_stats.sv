@@ -108,7 +108,8 @@ module slu_flow_stats #(
   logic                  s1_valid_q, s1_go, s0_go, s0_take;
   logic [FlowIdBits-1:0] s0_flow, s1_flow_q;
   logic [SetBits-1:0]    s0_set, s1_set_q;
-  delta_t                s0_delta, s1_delta_q;
+  delta_t                s1_delta_q;
+  logic [39:0]           now_q;  // time of last_seen
   logic                  in_range;
 
   assign s0_go       = (!s1_valid_q || s1_go) && !init_q;
@@ -119,18 +120,6 @@ module slu_flow_stats #(
   assign s0_flow     = op_valid_i ? op_flow_id_i[FlowIdBits-1:0] : fst_flow_id_i[FlowIdBits-1:0];
   assign s0_set      = set_of(s0_flow);
 
-  always_comb begin
-    s0_delta       = '0;
-    s0_delta.clear = op_valid_i && op_clear_i;
-    s0_delta.want  = op_valid_i;
-    s0_delta.tag   = op_valid_i ? op_tag_i : 4'd0;
-    if (!op_valid_i) begin
-      s0_delta.last_seen = time_us_i[49:10];
-      s0_delta.packets   = 40'(fst_count_i);
-      s0_delta.bytes     = fst_count_i ? 48'(fst_bytes_i) : 48'd0;
-    end
-  end
-
   // -- stage 1: find the line or take one --
   logic [Ways*(TagBits+1)-1:0] s1_tags_q, s1_tags_new;
   logic [Ways-1:0]             hit, busy, full;
@@ -138,6 +127,10 @@ module slu_flow_stats #(
   logic                        found, free, s1_fresh, s1_enqueue, s1_set_tag;
   logic [LineBits-1:0]         s1_line;
   logic                        r0_go;
+  // Answers of the memory as they came.
+  logic                        r_valid_q, r_err_q, b_valid_q, b_err_q;
+  logic [5:0]                  r_id_q, b_id_q;
+  logic [127:0]                r_data_q;
   logic [LineBits-1:0]         r0_line;
   logic [RefBits-1:0]          r0_ref;
 
@@ -177,7 +170,7 @@ module slu_flow_stats #(
   assign s2_old = s2_forward_q ? s2_last_q : s2_read_q;
   always_comb begin
     s2_new = s2_delta_q;
-    if (!s2_fresh_q && !s2_delta_q.clear) begin
+    if (s2_valid_q && !s2_fresh_q && !s2_delta_q.clear) begin
       s2_new.clear     = s2_old.clear;
       s2_new.want      = s2_old.want || s2_delta_q.want;
       s2_new.tag       = s2_old.tag | s2_delta_q.tag;
@@ -188,10 +181,20 @@ module slu_flow_stats #(
   end
 
   always_ff @(posedge clk_i) begin
+    now_q <= time_us_i[49:10];
     if (s0_take) begin
       s1_flow_q  <= s0_flow;
       s1_set_q   <= s0_set;
-      s1_delta_q <= s0_delta;
+      s1_delta_q <= '0;
+      if (op_valid_i) begin
+        s1_delta_q.clear <= op_clear_i;
+        s1_delta_q.want  <= 1'b1;
+        s1_delta_q.tag   <= op_tag_i;
+      end else begin
+        s1_delta_q.last_seen <= now_q;
+        s1_delta_q.packets   <= 40'(fst_count_i);
+        s1_delta_q.bytes     <= fst_count_i ? 48'(fst_bytes_i) : 48'd0;
+      end
       s1_tags_q  <= s1_set_tag && s1_set_q == s0_set ? s1_tags_new : tags[s0_set];
     end
     if (s0_go) s1_valid_q <= s0_take;
@@ -257,7 +260,7 @@ module slu_flow_stats #(
     .id_o       (ar_id),
     .full_o     (ar_full),
     .pop_i      (r0_go),
-    .pop_id_i   (m_cnt_rid_i),
+    .pop_id_i   (r_id_q),
     .pop_data_o (r0_ref)
   );
 
@@ -301,9 +304,9 @@ module slu_flow_stats #(
   logic [5:0]          aw_id;
 
   assign r1_go          = r1_valid_q && w_free && !aw_full;
-  assign m_cnt_rready_o = !r1_valid_q || r1_go;
+  assign m_cnt_rready_o = !r_valid_q || r0_go;
   assign r0_line        = r0_ref[LineBits-1:0];
-  assign r0_go          = m_cnt_rvalid_i && m_cnt_rready_o;
+  assign r0_go          = r_valid_q && (!r1_valid_q || r1_go);
   assign r1_delta       = r1_forward_q ? r1_last_q : r1_read_q;
 
   always_comb begin
@@ -311,7 +314,7 @@ module slu_flow_stats #(
     r1_sum.last_seen = r1_delta.last_seen;
     r1_sum.packets   = r1_delta.packets;
     r1_sum.bytes     = r1_delta.bytes;
-    if (!r1_delta.clear) begin
+    if (r1_valid_q && !r1_delta.clear) begin
       if (r1_delta.last_seen == '0) r1_sum.last_seen = r1_data_q.last_seen;
       r1_sum.packets = r1_data_q.packets + r1_delta.packets;
       r1_sum.bytes   = r1_data_q.bytes + r1_delta.bytes;
@@ -327,7 +330,7 @@ module slu_flow_stats #(
     .id_o       (aw_id),
     .full_o     (aw_full),
     .pop_i      (b_go),
-    .pop_id_i   (m_cnt_bid_i),
+    .pop_id_i   (b_id_q),
     .pop_data_o (b_ref)
   );
 
@@ -347,12 +350,18 @@ module slu_flow_stats #(
   always_ff @(posedge clk_i) begin
     if (r0_go) begin
       r1_ref_q     <= r0_ref;
-      r1_data_q    <= m_cnt_rdata_i;
-      r1_err_q     <= m_cnt_rresp_i[1];
+      r1_data_q    <= r_data_q;
+      r1_err_q     <= r_err_q;
       r1_read_q    <= deltas[r0_line];
       r1_forward_q <= s2_valid_q && s2_line_q == r0_line;
       r1_last_q    <= s2_new;
     end
+    if (m_cnt_rvalid_i && m_cnt_rready_o) begin
+      r_data_q <= m_cnt_rdata_i;
+      r_id_q   <= m_cnt_rid_i;
+      r_err_q  <= m_cnt_rresp_i[1];
+    end
+    if (m_cnt_rready_o) r_valid_q <= m_cnt_rvalid_i;
     if (r0_go) r1_valid_q <= 1'b1;
     else if (r1_go) r1_valid_q <= 1'b0;
     if (init_q) full_r[init_at_q] <= '0;
@@ -370,8 +379,9 @@ module slu_flow_stats #(
     end
     if (m_cnt_awvalid_o && m_cnt_awready_i) aw_out_q <= aw_out_q + 3'd1;
     if (m_cnt_wvalid_o && m_cnt_wready_i) w_out_q <= w_out_q + 3'd1;
-    error_o <= (r1_go && r1_err_q && !r1_delta.clear) || (b_go && m_cnt_bresp_i[1]);
+    error_o <= (r1_go && r1_err_q && !r1_delta.clear) || (b_go && b_err_q);
     if (!rst_ni) begin
+      r_valid_q       <= 1'b0;
       r1_valid_q      <= 1'b0;
       res_valid_o     <= 1'b0;
       w_in_q          <= '0;
@@ -384,12 +394,17 @@ module slu_flow_stats #(
   // -- write response: the line rests, or is flushed again for what came meanwhile --
   logic [SetBits-1:0] b_set;
   assign m_cnt_bready_o = 1'b1;
-  assign b_go           = m_cnt_bvalid_i;
+  assign b_go           = b_valid_q;
   assign b_line         = b_ref[LineBits-1:0];
   assign b_set          = b_line[LineBits-1:2];
   assign b_again        = full_u[b_set][b_line[1:0]] != full_r[b_set][b_line[1:0]] || (s1_go && s1_line == b_line);
 
   always_ff @(posedge clk_i) begin
+    b_valid_q <= m_cnt_bvalid_i && rst_ni;
+    if (m_cnt_bvalid_i) begin
+      b_id_q  <= m_cnt_bid_i;
+      b_err_q <= m_cnt_bresp_i[1];
+    end
     if (init_q) busy_b[init_at_q] <= '0;
     else if (b_go && !b_again) busy_b[b_set] <= busy_b[b_set] ^ (Ways'(1) << b_line[1:0]);
   end
