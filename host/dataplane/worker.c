@@ -156,7 +156,7 @@ static void for_local(struct slu_worker *w, struct slu_packet *p)
 		uint32_t owner = slu_local_port_owner(w->dp, p->in_port, &p->key);
 
 		if (owner != w->id) {
-			slu_worker_hand_over(w, p, owner, true);
+			slu_worker_hand_over(w, p, owner, false);
 			return;
 		}
 	}
@@ -360,7 +360,7 @@ static void received(struct slu_worker *w, struct rte_mbuf *m)
 
 bool slu_worker_handover_waiting(const struct slu_worker *w)
 {
-	return !rte_ring_empty(w->handover);
+	return w->handover && !rte_ring_empty(w->handover);
 }
 
 uint16_t slu_worker_poll(struct slu_worker *w)

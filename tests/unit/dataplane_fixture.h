@@ -21,7 +21,7 @@
 #include "host/dataplane/dataplane.h"
 #include "host/dataplane/worker.h"
 
-#define CLIENT_PORT 0  /* ethdev port of the clients' side */
+#define CLIENT_PORT 0 /* ethdev port of the clients' side */
 #define BACKEND_PORT 1
 
 #define FIN 0x01
@@ -53,9 +53,9 @@ struct flow {
 	struct slu_ip src, dst;
 	uint16_t sport, dport; /* host order */
 	uint8_t protocol, flags, ttl;
-	uint16_t payload;   /* bytes */
-	uint16_t vlan;      /* 0: untagged */
-	uint16_t fragment;  /* flags and offset as in IPv4: 0x2000 more, low bits offset / 8 */
+	uint16_t payload;  /* bytes */
+	uint16_t vlan;     /* 0: untagged */
+	uint16_t fragment; /* flags and offset as in IPv4: 0x2000 more, low bits offset / 8 */
 	uint16_t id;
 	uint32_t seq, ack;
 };
