@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 #define STATUS_LINE_BYTES 256u /* of an HTTP answer; what follows is not read */
 #define REASON_BYTES 128
+#define LATE_MAX 4u
 
 struct slu_probe {
 	slu_probe_done_fn *done;
@@ -39,6 +41,7 @@ struct slu_probe {
 	struct event io, timer;
 	int fd;
 	size_t sent, received;
+	unsigned late; /* times that the loop was */
 	char answer[STATUS_LINE_BYTES];
 	char early[REASON_BYTES]; /* why it failed before the loop could see it */
 	enum slu_probe_verdict early_verdict;
@@ -75,6 +78,30 @@ static void finish(struct slu_probe *probe, enum slu_probe_verdict verdict, cons
 	probe->done(probe->arg, verdict, reason);
 }
 
+static void arm_timeout(struct slu_probe *probe)
+{
+	const struct timeval timeout = {probe->timeout_ms / 1000, 1000 * (probe->timeout_ms % 1000)};
+
+	event_add(&probe->timer, &timeout);
+}
+
+/*
+ * The time is over, but the loop may be what was late: an answer that has
+ * arrived counts. Not for ever, or a backend that drips bytes would never fail.
+ */
+static bool resume_late(struct slu_probe *probe)
+{
+	short what = event_get_events(&probe->io) & (EV_READ | EV_WRITE);
+	struct pollfd ready = {.fd = probe->fd, .events = what & EV_WRITE ? POLLOUT : POLLIN};
+
+	if (probe->late == LATE_MAX || poll(&ready, 1, 0) != 1)
+		return false;
+	probe->late++;
+	arm_timeout(probe);
+	on_io(probe->fd, what, probe); /* the last use: the probe may be gone behind it */
+	return true;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct slu_probe *probe = arg;
@@ -82,6 +109,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (probe->fd < 0)
 		finish(probe, probe->early_verdict, "%s", probe->early);
+	else if (resume_late(probe))
+		return;
 	else if (probe->type == SLU_CHECK_UDP && probe->expect_bytes == 0 && probe->sent > 0)
 		finish(probe, SLU_PROBE_GOOD, "%s", "");
 	else if (probe->sent == 0)
@@ -279,12 +308,12 @@ static void fail_early(struct slu_probe *probe, const char *call, int error)
 
 void slu_probe_start(struct slu_probe *probe)
 {
-	const struct timeval timeout = {probe->timeout_ms / 1000, 1000 * (probe->timeout_ms % 1000)};
 	int type = probe->type == SLU_CHECK_UDP ? SOCK_DGRAM : SOCK_STREAM;
 
 	assert(probe->fd < 0);
 	probe->sent = 0;
 	probe->received = 0;
+	probe->late = 0;
 	probe->fd = socket(probe->address.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (probe->fd < 0) {
 		fail_early(probe, "socket", errno);
@@ -296,5 +325,5 @@ void slu_probe_start(struct slu_probe *probe)
 		return;
 	}
 	event_add(&probe->io, NULL);
-	event_add(&probe->timer, &timeout);
+	arm_timeout(probe);
 }
