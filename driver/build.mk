@@ -26,8 +26,15 @@ $(DRIVER_BASE): $(patsubst %.c,$(B)/%.o,$(wildcard driver/base/*.c))
 	ar rcs $@ $^
 
 # Unit tests of lib/flow_* and of the driver.
-DRIVER_UNIT := $(patsubst %,$(B)/tests/unit/test_%,flow_hash flow_place driver_flow_table)
+DRIVER_UNIT := $(patsubst %,$(B)/tests/unit/test_%,flow_hash flow_place driver_flow_table driver_rule driver_card \
+	driver_vfio_user driver_flow_parse)
 $(B)/tests/unit/test_driver_flow_table: $(B)/tests/unit/driver_fake_card.o
+# A path that the running test opens: from the root of the tree, where tests run.
+$(B)/tests/unit/test_driver_card.o: CFLAGS += -DCARD_TREE='"$(B)/hw/dts/sluice-nic.dtb"'
+$(B)/tests/unit/test_driver_card: | $(B)/hw/dts/sluice-nic.dtb
+$(B)/tests/unit/test_driver_flow_parse.o: CFLAGS += -DALLOW_EXPERIMENTAL_API $(DPDK_CFLAGS)
+$(B)/tests/unit/test_driver_flow_parse: $(B)/driver/flow_parse.o
+$(B)/tests/unit/test_driver_flow_parse: DRIVER_UNIT_LIBS = $(DPDK_LIBS)
 $(DRIVER_UNIT): $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(DRIVER_BASE) $(B)/lib/libslu.a
 	$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -lcmocka -lfdt -lpthread $(DRIVER_UNIT_LIBS)
 UNIT_TESTS += $(DRIVER_UNIT)
