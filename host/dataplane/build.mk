@@ -29,3 +29,7 @@ $(L4_BENCH)/bench: $(L4_BENCH)/bench.o $(L4_BENCH)/source.o $(DATAPLANE_LIBS)
 bench-l4: $(L4_BENCH)/bench $(L4_BENCH)/librte_net_l4source.so ## software path: ns a packet, connections a CPU second, bytes a session
 	tests/bench/l4/run.py $(B)
 .PHONY: bench-l4
+
+UNIT_TESTS += $(B)/tests/unit/test_packet_lib
+$(B)/tests/unit/test_packet_lib: $(B)/tests/unit/test_packet_lib.o $(B)/lib/libslu.a
+	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka
