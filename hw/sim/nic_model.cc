@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 
 #include "Vsluice_nic.h"
+#include "Vsluice_nic___024root.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_fst_c.h"
@@ -39,6 +40,10 @@ constexpr uint64_t COUNTER_MEMORY_BYTES = (uint64_t)COUNTER_BYTES << SLU_NIC_MOD
 constexpr unsigned int OKAY = 0, SLVERR = 2, DECERR = 3;
 /* Clocks of quiet after which the card counts as idle: idle_o may lag behind its inputs. */
 constexpr unsigned int IDLE_CLOCKS = 4;
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1: what is touched already, too */
+#endif
+constexpr uintptr_t LARGE_PAGE = 2u << 20;
 constexpr uint32_t BUS_TIMEOUT_CLOCKS = 1u << 20;
 [[maybe_unused]] constexpr uint64_t HALF_PERIOD_PS = 1552; /* 322.265625 MHz */
 
@@ -160,6 +165,16 @@ template <unsigned int IDS, unsigned int DEPTH> struct delay_line {
 	}
 };
 
+/* Large pages: random accesses all over it would otherwise miss the TLB each time. Advice: failure costs speed only. */
+void use_large_pages(void *base, size_t size)
+{
+	uintptr_t from = ((uintptr_t)base + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+	uintptr_t end = ((uintptr_t)base + size) & ~(LARGE_PAGE - 1);
+
+	if (from < end && !madvise((void *)from, end - from, MADV_HUGEPAGE))
+		(void)madvise((void *)from, end - from, MADV_COLLAPSE);
+}
+
 /* A memory mapped sparsely: untouched pages cost nothing. */
 struct memory {
 	uint8_t *base;
@@ -172,6 +187,7 @@ struct memory {
 			return -ENOMEM;
 		base = (uint8_t *)p;
 		size = bytes;
+		(void)madvise(base, size, MADV_HUGEPAGE);
 		return 0;
 	}
 	bool holds(uint64_t addr, uint64_t len) const
@@ -383,6 +399,8 @@ void sample_record(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 			m->fail_record_reads--;
 			resp = SLVERR;
 		}
+		if (inside)
+			__builtin_prefetch(m->record.base + t->m_rec_araddr_o);
 		m->rec_reads.push(m->now, t->m_rec_arid_o, t->m_rec_araddr_o, beats, resp);
 		m->stats.record_reads++;
 		m->fired = true;
@@ -419,6 +437,8 @@ void sample_counter(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	if (t->m_cnt_arvalid_o && t->m_cnt_arready_i) {
 		bool inside = m->counter.holds(t->m_cnt_araddr_o, COUNTER_BYTES) && !(t->m_cnt_araddr_o & 15);
 		m->stats.protocol_errors += !inside;
+		if (inside)
+			__builtin_prefetch(m->counter.base + t->m_cnt_araddr_o, 1);
 		m->cnt_reads.push(m->now, t->m_cnt_arid_o, t->m_cnt_araddr_o, 1, inside ? OKAY : DECERR);
 		m->stats.counter_reads++;
 		m->fired = true;
@@ -823,6 +843,7 @@ int slu_nic_model_create(const slu_nic_model_config *config, slu_nic_model **mod
 	m->context->traceEverOn(true);
 #endif
 	m->top.reset(new Vsluice_nic(m->context.get(), "sluice_nic"));
+	use_large_pages(m->top->rootp, sizeof(*m->top->rootp)); /* tags and other memories stand in it */
 	m->top->tx_ready_i = (1u << SLU_NIC_MODEL_PORTS) - 1;
 	m->top->s_axil_bready_i = 1;
 	m->top->s_axil_rready_i = 1;
