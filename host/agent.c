@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -538,6 +540,25 @@ static int start_events(struct slu_agent *agent)
 	return 0;
 }
 
+/* Found out before anything is touched: the card has one host, and a second agent would only disturb the first. */
+static int check_alone(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int sock, error;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return -errno;
+	error = connect(sock, (struct sockaddr *)&address, sizeof(address)) == 0 ? -EADDRINUSE : 0;
+	close(sock);
+	if (error)
+		slu_error("API socket %s: another agent serves it", path);
+	return error;
+}
+
 static int start_api(struct slu_agent *agent)
 {
 	struct slu_api_providers providers = {0};
@@ -571,6 +592,8 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 	agent->path = path;
 	agent->wake.fd = -1;
 	error = copy_config(config, &agent->config);
+	if (!error)
+		error = check_alone(agent->config->api);
 	if (!error)
 		error = slu_log_take_dpdk();
 	if (!error)

@@ -7,6 +7,7 @@
 #include "host/dataplane/offload.h"
 #include "host/dataplane/scheduler.h"
 
+#define RESET_PROOF_S 5 /* of the ten that a reset leaves: traffic seen in them proves that the connection lives */
 #define RETRY_TICKS 977 /* a second */
 
 static uint32_t ticks(uint32_t seconds)
@@ -288,14 +289,31 @@ void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
 	slu_session_table_remove(&w->table, sid);
 }
 
+/*
+ * The card carries packets that would have revived the session here. Its last-seen is up to two seconds late, so what was
+ * in flight at the reset does not count.
+ */
+static bool lives_in_card(const struct slu_worker *w, const struct slu_session_hot *hot, uint32_t last_seen)
+{
+	return hot->flags & SLU_SESSION_RST && hot->flags & SLU_SESSION_OFFLOADED && hot->state == SLU_TCP_CLOSE &&
+	       w->now_tick - last_seen < ticks(RESET_PROOF_S);
+}
+
 void slu_lifecycle_timeout(struct slu_worker *w, uint32_t sid)
 {
-	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	uint32_t last_seen = __atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED);
 	uint32_t deadline = last_seen + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold));
 
 	if ((int32_t)(deadline - w->now_tick) > 0) {
+		if (lives_in_card(w, hot, last_seen)) {
+			hot->flags &= (uint8_t)~SLU_SESSION_RST;
+			hot->state = SLU_TCP_ESTABLISHED;
+			set_active(w, hot, slu_session_table_cold(&w->table, sid), true);
+			slu_worker_count(w, SLU_COUNT_RST_REVIVED);
+			deadline = last_seen + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold));
+		}
 		slu_timer_wheel_insert(&w->wheel, &w->table, sid, deadline);
 		return;
 	}
