@@ -46,3 +46,4 @@ $(B)/tests/bench/nic/offload.o: CFLAGS += -DALLOW_EXPERIMENTAL_API $(DPDK_CFLAGS
 $(B)/tests/bench/nic/offload: $(B)/tests/bench/nic/offload.o
 	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS)
 DRIVER_BENCHES := $(B)/tests/bench/nic/table $(B)/tests/bench/nic/offload $(B)/bin/sluice-nic $(B)/lib/librte_net_sluice.so
+E2E_TESTS += tests/e2e/test_testpmd.sh

@@ -55,11 +55,13 @@ counts() {
 	[[ $answer == *"hits: $2"[[:space:]]* ]]
 }
 
+# start_testpmd [DEVICE_ARGUMENTS]
 start_testpmd() {
+	rm -f "$LAB/commands" "$LAB/log/testpmd.log"
 	mkfifo "$LAB/commands"
 	testpmd_log=$LAB/log/testpmd.log
 	lab_start testpmd hosts bash -c "exec stdbuf -oL dpdk-testpmd -l 0,1 --no-huge -m 256 --no-pci --file-prefix $LAB_ID \
-		-d $LAB/librte_net_sluice.so --vdev net_sluice0,sock=$LAB/nic.sock -- -i --total-num-mbufs=8192 \
+		-d $LAB/librte_net_sluice.so --vdev net_sluice0,sock=$LAB/nic.sock${1:-} -- -i --total-num-mbufs=8192 \
 		--forward-mode=io --rxq=2 --txq=2 <$LAB/commands"
 	exec 7>"$LAB/commands"
 	lab_until 30 'testpmd is up' grep -q 'Checking link statuses' "$testpmd_log"
@@ -155,6 +157,22 @@ restart() {
 	done
 }
 
+# A rule in the card, the host killed, and another host that takes over.
+warm_restart() {
+	local rule="flow create 0 ingress pattern $match4_data / end actions $legacy / count / port_id id 1 / end"
+	says 'Flow rule #0 created' "$rule" || return 1
+	lab_kill testpmd
+	exec 7>&-
+	wire e0 e1 tcp4 20 dst=198.18.2.11 dport=8080 ttl=63 || return 1
+	start_testpmd ,warm=1 || return 1
+	wire e0 e1 tcp4 20 dst=198.18.2.11 dport=8080 ttl=63 || return 1
+	says 'Flow rule #0 created' "$rule" || return 1
+	says 'table_adopted: 1' 'show port xstats 0' || return 1
+	wire e0 e1 tcp4 21 dst=198.18.2.11 dport=8080 ttl=63 && counts 0 61 && destroy 0 || return 1
+	pmd start
+	wire e0 e1 tcp4 5 dst=198.18.1.100 ttl=64
+}
+
 card_gone() {
 	lab_kill card
 	says 'Port 0: device removal event' 'show port summary all' || lab_until 5 'removal event' grep -q 'removal event' "$testpmd_log" || return 1
@@ -178,7 +196,7 @@ start_card
 start_testpmd
 set +e
 
-tap_plan 22
+tap_plan 23
 tap 'testpmd finds an ethdev for each wire' both_ports
 tap 'io mode forwards both ways' forwards
 tap 'a rule of modify_field and represented_port is validated and created' modern_rule
@@ -203,5 +221,6 @@ tap 'a pattern that is not exact is refused by name' refused 'IPV4: both address
 tap 'a rule is created and destroyed through templates and queues' templates
 tap 'a rule without packets ages' aged
 tap 'queues and rings start again three times' restart
+tap 'a killed host leaves the card forwarding, and a warm start adopts the rule with its counters' warm_restart
 tap 'the card goes away: testpmd is told, nothing hangs' card_gone
 tap_end
