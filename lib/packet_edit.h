@@ -39,8 +39,8 @@ static inline void slu_packet_edit_ipv6(uint8_t *ip, const void *addresses)
 }
 
 /*
- * Sets both ports (4 bytes, source first) and updates the checksum. UDP's absent checksum (0) stays absent; a computed 0 is
- * sent as 0xFFFF (RFC 768).
+ * Sets both ports (4 bytes, source first) and updates the checksum. UDP's absent checksum (0) stays absent; a computed
+ * 0 is sent as 0xFFFF (RFC 768).
  */
 static inline void slu_packet_edit_tcp(uint8_t *l4, const void *ports, uint16_t l4_delta)
 {

@@ -33,3 +33,10 @@ bench-l4: $(L4_BENCH)/bench $(L4_BENCH)/librte_net_l4source.so ## software path:
 UNIT_TESTS += $(B)/tests/unit/test_packet_lib
 $(B)/tests/unit/test_packet_lib: $(B)/tests/unit/test_packet_lib.o $(B)/lib/libslu.a
 	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka
+
+# Compiled whole with the sanitizers, as tests/build.mk does for its own.
+$(B)/tests/fuzz/fuzz_dataplane: tests/fuzz/fuzz_dataplane.c tests/unit/dataplane_fixture.c $(wildcard host/dataplane/*.c) \
+		lib/checksum.c lib/packet_edit.c lib/maglev.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) $(DPDK_CFLAGS) -o $@ $^ $(DPDK_LIBS) -lcmocka
+FUZZERS += $(B)/tests/fuzz/fuzz_dataplane

@@ -176,7 +176,8 @@ void slu_worker_burst(struct slu_worker *worker, uint16_t in_port, struct rte_mb
  */
 uint16_t slu_worker_poll(struct slu_worker *worker);
 
-/* Whether packets of other workers wait for this one's slu_worker_poll(); so that whoever put them there can wake it. Any thread. */
+/* Whether packets of other workers wait for this one's slu_worker_poll(); so that whoever put them there can wake it.
+ * Any thread. */
 bool slu_worker_handover_waiting(const struct slu_worker *worker);
 
 /*

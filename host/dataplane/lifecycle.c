@@ -290,8 +290,8 @@ void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
 }
 
 /*
- * The card carries packets that would have revived the session here. Its last-seen is up to two seconds late, so what was
- * in flight at the reset does not count.
+ * The card carries packets that would have revived the session here. Its last-seen is up to two seconds late, so what
+ * was in flight at the reset does not count.
  */
 static bool lives_in_card(const struct slu_worker *w, const struct slu_session_hot *hot, uint32_t last_seen)
 {

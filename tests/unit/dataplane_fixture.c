@@ -10,8 +10,8 @@ static struct rte_mbuf *to_free;
 void fixture_eal(void)
 {
 	static bool done;
-	char *arguments[] = {"test", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-l", "0",
-		"--log-level=error"};
+	char *arguments[] = {
+		"test", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-l", "0", "--log-level=error"};
 
 	if (done)
 		return;
@@ -235,7 +235,8 @@ static unsigned int transport_bytes(uint8_t protocol)
 }
 
 /* Header and payload of the upper layer, checksum of the whole included. Later fragments have payload only. */
-static unsigned int write_upper(uint8_t *l4, const uint8_t *src, const uint8_t *dst, unsigned int n, const struct flow *flow)
+static unsigned int write_upper(
+	uint8_t *l4, const uint8_t *src, const uint8_t *dst, unsigned int n, const struct flow *flow)
 {
 	bool later = flow->fragment & 0x1FFF;
 	unsigned int header = later ? 0 : transport_bytes(flow->protocol), bytes = header + flow->payload;
@@ -378,7 +379,8 @@ void fixture_parse(struct seen *s)
 	}
 	if (f->fragment)
 		return; /* the checksum covers the other fragments too */
-	pseudo_sum = f->protocol == 1 ? 0 : pseudo(ip + (n == 4 ? 12 : 8), ip + (n == 4 ? 16 : 24), n, f->protocol, upper);
+	pseudo_sum =
+		f->protocol == 1 ? 0 : pseudo(ip + (n == 4 ? 12 : 8), ip + (n == 4 ? 16 : 24), n, f->protocol, upper);
 	sum = sum16(pseudo_sum, l4, upper);
 	if (f->protocol == 17 && get16(l4 + 6) == 0)
 		return;

@@ -167,7 +167,8 @@ static void burst__many_flows_in_one_burst__each_gets_its_own_session(void **sta
 	for (uint32_t i = 0; i < count; i++)
 		for (uint32_t j = 0; j < i; j++) {
 			assert_int_not_equal(all[i].client_port, all[j].client_port);
-			if (all[i].backend_id == all[j].backend_id && !memcmp(&all[i].local, &all[j].local, sizeof(struct slu_ip)))
+			if (all[i].backend_id == all[j].backend_id &&
+				!memcmp(&all[i].local, &all[j].local, sizeof(struct slu_ip)))
 				assert_int_not_equal(all[i].local_port, all[j].local_port);
 		}
 	free(all);
@@ -282,7 +283,8 @@ static void burst__ttl_used_up__is_answered_with_time_exceeded_from_the_virtual_
 	assert_int_equal(s.port, CLIENT_PORT);
 	assert_int_equal(s.flow.protocol, f.family == 4 ? 1 : 58);
 	fixture_assert_ip(&s.flow.src, &vip);
-	assert_int_equal(*rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, 14 + (f.family == 4 ? 20 : 40)), f.family == 4 ? 11 : 3);
+	assert_int_equal(
+		*rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, 14 + (f.family == 4 ? 20 : 40)), f.family == 4 ? 11 : 3);
 	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_TTL), 1);
 }
 
@@ -349,7 +351,8 @@ static void burst__unresolved_neighbour__is_held_then_sent(void **state)
 {
 	struct flow syn = fixture_request(&f, 6, 80, SYN);
 	struct slu_neigh_view *view = slu_neigh_view_create(), *old;
-	struct slu_ip link = fixture_ip(f.family == 4 ? "198.18.2.0" : "fd00:2::"), asked, backend = fixture_backend(&f, 0);
+	struct slu_ip link = fixture_ip(f.family == 4 ? "198.18.2.0" : "fd00:2::"), asked,
+		      backend = fixture_backend(&f, 0);
 	struct slu_nexthop hop = {.port = BACKEND_PORT, .dst_mac = {2, 9, 9, 9, 9, 9}};
 	uint16_t port;
 	struct seen s;

@@ -45,7 +45,8 @@ static uint16_t sum16(uint32_t sum, const uint8_t *p, size_t n)
 static struct rte_mbuf *too_big(const struct slu_ip *router, struct rte_mbuf *about, unsigned int quote)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(fixture_pool());
-	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + header() + 8 + quote)), *ip = frame + 14, *icmp;
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + header() + 8 + quote)), *ip = frame + 14,
+		*icmp;
 	const uint8_t *inner = rte_pktmbuf_mtod_offset(about, const uint8_t *, 14);
 	unsigned int bytes = 8 + quote;
 	uint16_t checksum;

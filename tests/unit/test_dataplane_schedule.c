@@ -292,16 +292,15 @@ static void malformed__every_kind__is_dropped_under_its_own_name(void **state)
 		uint8_t value;
 		enum slu_counter why;
 	} rows[] = {
-		{14, 0x44, SLU_COUNT_DROP_BAD_IP},     /* header length below 20 */
-		{14, 0x55, SLU_COUNT_DROP_BAD_IP},     /* version 5 */
-		{14, 0x4F, SLU_COUNT_DROP_BAD_IP},     /* header longer than the packet */
-		{16, 0xFF, SLU_COUNT_DROP_BAD_IP},     /* total length beyond the frame */
-		{17, 19, SLU_COUNT_DROP_BAD_IP},       /* total length below the header */
-		{17, 39, SLU_COUNT_DROP_BAD_L4},       /* TCP header cut */
+		{14, 0x44, SLU_COUNT_DROP_BAD_IP},      /* header length below 20 */
+		{14, 0x55, SLU_COUNT_DROP_BAD_IP},      /* version 5 */
+		{14, 0x4F, SLU_COUNT_DROP_BAD_IP},      /* header longer than the packet */
+		{16, 0xFF, SLU_COUNT_DROP_BAD_IP},      /* total length beyond the frame */
+		{17, 19, SLU_COUNT_DROP_BAD_IP},        /* total length below the header */
+		{17, 39, SLU_COUNT_DROP_BAD_L4},        /* TCP header cut */
 		{34 + 12, 0x40, SLU_COUNT_DROP_BAD_L4}, /* data offset below 20 */
 		{34 + 12, 0x60, SLU_COUNT_DROP_BAD_L4}, /* data offset beyond the packet */
-		{34 + 13, 0x00, SLU_COUNT_DROP_TCP_FLAGS},
-		{34 + 13, 0x03, SLU_COUNT_DROP_TCP_FLAGS},
+		{34 + 13, 0x00, SLU_COUNT_DROP_TCP_FLAGS}, {34 + 13, 0x03, SLU_COUNT_DROP_TCP_FLAGS},
 		{26, 0xE0, SLU_COUNT_DROP_BAD_ADDRESS}, /* from a multicast address */
 	};
 	struct flow syn = fixture_request(&f, 6, 80, SYN);
@@ -362,7 +361,8 @@ static void malformed__chained_packet__is_forwarded_whole(void **state)
 	syn.payload = 300;
 	whole = fixture_packet(&syn);
 	memcpy(rte_pktmbuf_append(head, 40), rte_pktmbuf_mtod(whole, void *), 40);
-	memcpy(rte_pktmbuf_append(tail, whole->data_len - 40), rte_pktmbuf_mtod_offset(whole, void *, 40), whole->data_len - 40);
+	memcpy(rte_pktmbuf_append(tail, whole->data_len - 40), rte_pktmbuf_mtod_offset(whole, void *, 40),
+		whole->data_len - 40);
 	rte_pktmbuf_free(whole);
 	assert_int_equal(rte_pktmbuf_chain(head, tail), 0);
 	s = fixture_give(&f, CLIENT_PORT, head);

@@ -89,7 +89,7 @@ static bool present(const struct slu_session_table *t, uint32_t sid)
 	struct slu_session_key request = slu_session_table_key(t, sid, 0), reply = slu_session_table_key(t, sid, 1);
 
 	return SLU_SID(find(t, &request)) == sid && !(find(t, &request) & SLU_ENTRY_REPLY) &&
-		SLU_SID(find(t, &reply)) == sid && find(t, &reply) & SLU_ENTRY_REPLY;
+	       SLU_SID(find(t, &reply)) == sid && find(t, &reply) & SLU_ENTRY_REPLY;
 }
 
 static void table__inserted_sessions__are_found_by_both_tuples(void **state)
@@ -215,14 +215,16 @@ static void table__half_written_entries__are_dropped_by_the_scan(void **state)
 	/* As if the process had died between the two entries of b, and within a store of c's tag. */
 	key = slu_session_table_key(&x.t, b, 0);
 	for (int i = 0; i < SLU_BUCKET_ENTRIES; i++) {
-		struct slu_bucket *bucket = &x.t.buckets[slu_session_table_bucket(&x.t, slu_session_table_hash(&x.t, &key))];
+		struct slu_bucket *bucket =
+			&x.t.buckets[slu_session_table_bucket(&x.t, slu_session_table_hash(&x.t, &key))];
 
 		if (bucket->entry[i] == b)
 			bucket->entry[i] = 0;
 	}
 	key = slu_session_table_key(&x.t, c, 1);
 	for (int i = 0; i < SLU_BUCKET_ENTRIES; i++) {
-		struct slu_bucket *bucket = &x.t.buckets[slu_session_table_bucket(&x.t, slu_session_table_hash(&x.t, &key))];
+		struct slu_bucket *bucket =
+			&x.t.buckets[slu_session_table_bucket(&x.t, slu_session_table_hash(&x.t, &key))];
 
 		if (SLU_SID(bucket->entry[i]) == c)
 			bucket->tag[i] ^= 1;
@@ -310,8 +312,8 @@ static void file__in_use_or_with_a_forbidden_name__is_refused(void **state)
 }
 
 /*
- * What the child says about each session number: odd while it is published for certain (set after publish, cleared before
- * remove), even while it is not or may be changing.
+ * What the child says about each session number: odd while it is published for certain (set after publish, cleared
+ * before remove), even while it is not or may be changing.
  */
 struct diary {
 	volatile uint32_t certain[FILE_CAPACITY + 1]; /* sid of the session with this number, 0: not certain */
@@ -436,7 +438,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			file__in_use_or_with_a_forbidden_name__is_refused, make_path, remove_path),
 		cmocka_unit_test_setup_teardown(
-			file__killed_at_1000_random_points_under_churn__loses_and_invents_nothing, make_path, remove_path),
+			file__killed_at_1000_random_points_under_churn__loses_and_invents_nothing, make_path,
+			remove_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,8 @@ static void checksum__updated_and_recomputed__are_equal_for_random_changes(void 
 	(void)state;
 	srand(7);
 	for (int round = 0; round < 20000; round++) {
-		unsigned int at = (unsigned int)rand() % 32 * 2, count = 2 * (1 + (unsigned int)rand() % ((64 - at) / 2));
+		unsigned int at = (unsigned int)rand() % 32 * 2,
+			     count = 2 * (1 + (unsigned int)rand() % ((64 - at) / 2));
 		uint16_t was;
 
 		for (int i = 0; i < 64; i++)
@@ -75,7 +76,8 @@ static void packet_edit__ipv4_tcp__keeps_right_checksums_right(void **state)
 		sum = slu_checksum_final(slu_checksum_add(0, ip, 20));
 		memcpy(ip + 10, &sum, 2);
 		memset(tcp + 16, 0, 2);
-		sum = slu_checksum_final(slu_checksum_add(slu_checksum_add_pseudo(0, ip + 12, ip + 16, 4, 6, 40), tcp, 40));
+		sum = slu_checksum_final(
+			slu_checksum_add(slu_checksum_add_pseudo(0, ip + 12, ip + 16, 4, 6, 40), tcp, 40));
 		memcpy(tcp + 16, &sum, 2);
 		memcpy(was, ip + 12, 8);
 		memcpy(was + 8, tcp, 4);
@@ -85,8 +87,8 @@ static void packet_edit__ipv4_tcp__keeps_right_checksums_right(void **state)
 		assert_memory_equal(ip + 12, is, 8);
 		assert_memory_equal(tcp, is + 8, 4);
 		assert_int_equal(slu_checksum_fold(slu_checksum_add(0, ip, 20)), 0xFFFF);
-		assert_int_equal(
-			slu_checksum_fold(slu_checksum_add(slu_checksum_add_pseudo(0, ip + 12, ip + 16, 4, 6, 40), tcp, 40)),
+		assert_int_equal(slu_checksum_fold(slu_checksum_add(
+					 slu_checksum_add_pseudo(0, ip + 12, ip + 16, 4, 6, 40), tcp, 40)),
 			0xFFFF);
 	}
 }

@@ -267,8 +267,8 @@ static const char *size_name(uint32_t flows)
 static void start_eal(char *program, uint32_t flows, uint32_t family)
 {
 	char vdev[64];
-	char *arguments[] = {program, "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-l", "0", "--log-level=error",
-		"--vdev", vdev};
+	char *arguments[] = {program, "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-l", "0",
+		"--log-level=error", "--vdev", vdev};
 
 	snprintf(vdev, sizeof(vdev), "net_l4source0,flows=%u,family=%u", flows, family);
 	if (rte_eal_init(RTE_DIM(arguments), arguments) < 0)
@@ -302,6 +302,7 @@ int main(int argc, char **argv)
 	qsort(ns, rounds, sizeof(*ns), by_value);
 	printf("l4.ns_per_packet.fullnat%s_%s %.1f ns\n", family == 6 ? "6" : "", size_name(flows), ns[rounds / 2]);
 	printf("l4.new_connections_per_cpu_s.fullnat%s_%s %.0f 1/s\n", family == 6 ? "6" : "", size_name(flows), rate);
-	printf("l4.session_bytes.fullnat%s_%s %.1f B\n", family == 6 ? "6" : "", size_name(flows), (double)before / flows);
+	printf("l4.session_bytes.fullnat%s_%s %.1f B\n", family == 6 ? "6" : "", size_name(flows),
+		(double)before / flows);
 	return 0;
 }

@@ -18,7 +18,8 @@
 enum { NET_VIP = 1, NET_BACKEND, NET_LOCAL, NET_CLIENT };
 
 /* A frame without addresses and ports, and the sums of what it has. */
-struct template {
+struct template
+{
 	uint8_t frame[IPV6_FRAME];
 	uint32_t ip_sum, tcp_sum;
 };
@@ -232,11 +233,11 @@ static inline uint16_t next_traffic(struct queue *q, uint8_t *frame, bool reply)
 
 	if (reply) {
 		reply_endpoints(s, s->reply, &e);
-		bytes = write_frame(s, &q->template[TEMPLATE_ACK], frame, &e, s->reply, 1);
+		bytes = write_frame(s, &q->template[TEMPLATE_ACK], frame, &e, s -> reply, 1);
 		advance(s, &s->reply, &s->reply_flow);
 	} else {
 		request_endpoints(s->request_flow, &e);
-		bytes = write_frame(s, &q->template[TEMPLATE_ACK], frame, &e, s->request, 0);
+		bytes = write_frame(s, &q->template[TEMPLATE_ACK], frame, &e, s -> request, 0);
 		advance(s, &s->request, &s->request_flow);
 	}
 	return bytes;
@@ -290,7 +291,8 @@ static uint16_t receive(void *queue, struct rte_mbuf **packets, uint16_t count)
 static void complain(struct source *s, const char *what, uint32_t position, uint16_t direction)
 {
 	if (!s->wrong++)
-		snprintf(s->first_wrong, sizeof(s->first_wrong), "%s, position %u, direction %u", what, position, direction);
+		snprintf(s->first_wrong, sizeof(s->first_wrong), "%s, position %u, direction %u", what, position,
+			direction);
 }
 
 /* Every byte that matters of a translated packet. */
@@ -429,8 +431,8 @@ static int rx_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t descriptors, 
 	return 0;
 }
 
-static int tx_setup(
-	struct rte_eth_dev *dev, uint16_t id, uint16_t descriptors, unsigned int socket, const struct rte_eth_txconf *conf)
+static int tx_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t descriptors, unsigned int socket,
+	const struct rte_eth_txconf *conf)
 {
 	struct device *d = dev->data->dev_private;
 
@@ -505,7 +507,8 @@ static int set_up(struct device *d, uint16_t port, uint32_t flows, uint8_t famil
 	s->reply = flows / 2;
 	s->reply_flow = (uint32_t)((uint64_t)s->reply * s->stride % flows);
 	for (uint32_t i = 0; i < flows; i++)
-		s->replies[i] = (struct source_reply){i % SOURCE_LOCALS, i % SOURCE_BACKENDS, be16((uint16_t)(1024 + i / 512))};
+		s->replies[i] =
+			(struct source_reply){i % SOURCE_LOCALS, i % SOURCE_BACKENDS, be16((uint16_t)(1024 + i / 512))};
 	d->rx.source = d->tx.source = s;
 	d->rx.port = d->tx.port = port;
 	make_template(&d->rx.template[TEMPLATE_ACK], family, 0x10);

@@ -41,9 +41,9 @@ struct source {
 	enum source_mode mode;
 	uint32_t next, next_position; /* flow number and its position, in the modes that are not TRAFFIC */
 	uint32_t limit;               /* where those stop */
-	bool learn;      /* record the local port of every SYN sent */
-	uint32_t stride, inverse; /* of the permutation */
-	uint32_t request, reply;  /* next positions */
+	bool learn;                   /* record the local port of every SYN sent */
+	uint32_t stride, inverse;     /* of the permutation */
+	uint32_t request, reply;      /* next positions */
 	uint32_t request_flow, reply_flow;
 	struct source_reply *replies; /* by position in the permuted order */
 	uint64_t sent, checked, wrong;
