@@ -22,7 +22,8 @@ options=(-o "Dir::Etc::sourcelist=$out/work/sources.list" -o Dir::Etc::sourcepar
 	-o "Dir::State::lists=$out/work/lists" -o Acquire::Languages=none)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 list_sources() {
-	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+	# shellcheck disable=SC2016 # apt's own variables
+apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
 		awk -v key="$keyring" '$1 == "Debian" && $4 == "main" && !seen[$2 $3]++ {
 			print "deb-src [signed-by=" key "] " $2 " " $3 " " $4 }' >sources.list
 }

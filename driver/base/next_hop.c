@@ -11,6 +11,7 @@ struct entry {
 	const void *owner;
 	uint32_t references;
 	bool used;
+	bool restored;  /* found in the card, and no handle has claimed it */
 	uint32_t epoch; /* free: when it was freed */
 	uint32_t next;  /* used: in its chain; free: in the free list */
 };
@@ -91,17 +92,41 @@ void slu_next_hop_destroy(struct slu_next_hops *hops)
 	free(hops);
 }
 
+static uint32_t find_entry(const struct slu_next_hops *hops, const struct slu_nic_next_hop *content, const void *owner)
+{
+	uint32_t i = *chain_of(hops, content, owner);
+
+	while (i != NONE &&
+		(hops->entries[i].owner != owner || memcmp(&hops->entries[i].content, content, sizeof(*content)) != 0))
+		i = hops->entries[i].next;
+	return i;
+}
+
+/* What a handle owned before a restart belongs to the first handle that asks for the same again. */
+static uint32_t claim_restored(struct slu_next_hops *hops, const struct slu_nic_next_hop *content, const void *owner)
+{
+	uint32_t i = find_entry(hops, content, NULL);
+
+	if (i == NONE || !hops->entries[i].restored)
+		return NONE;
+	unlink_entry(hops, i);
+	hops->entries[i].owner = owner;
+	hops->entries[i].restored = false;
+	link_entry(hops, i);
+	return i;
+}
+
 int slu_next_hop_get(struct slu_next_hops *hops, const struct slu_nic_next_hop *content, const void *owner,
 	struct slu_next_hop_grant *grant)
 {
-	for (uint32_t i = *chain_of(hops, content, owner); i != NONE; i = hops->entries[i].next) {
-		struct entry *e = &hops->entries[i];
+	uint32_t there = find_entry(hops, content, owner);
 
-		if (e->owner == owner && memcmp(&e->content, content, sizeof(*content)) == 0) {
-			e->references++;
-			*grant = (struct slu_next_hop_grant){.index = i};
-			return 0;
-		}
+	if (there == NONE && owner)
+		there = claim_restored(hops, content, owner);
+	if (there != NONE) {
+		hops->entries[there].references++;
+		*grant = (struct slu_next_hop_grant){.index = there};
+		return 0;
 	}
 	uint32_t index = hops->free_first;
 	if (index == NONE)
@@ -126,6 +151,7 @@ static void release(struct slu_next_hops *hops, uint32_t index, uint32_t epoch)
 
 	unlink_entry(hops, index);
 	e->used = false;
+	e->restored = false;
 	e->owner = NULL;
 	e->epoch = epoch;
 	hops->used--;
@@ -162,6 +188,7 @@ void slu_next_hop_restore(struct slu_next_hops *hops, uint32_t index, const stru
 	e->content = *content;
 	e->references = 0;
 	e->used = true;
+	e->restored = true;
 	hops->used++;
 	link_entry(hops, index);
 }

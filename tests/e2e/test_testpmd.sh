@@ -146,8 +146,7 @@ aged() {
 }
 
 restart() {
-	local i
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		pmd 'stop'
 		pmd 'port stop all'
 		pmd 'port start all'

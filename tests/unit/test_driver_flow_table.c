@@ -229,6 +229,29 @@ static void warm_start__equal_rule__is_adopted_without_a_write(void **state)
 	assert_int_equal(slu_flow_table_insert(f->table, &f->flows[9], &again, NULL, NULL, &refusal), -EEXIST);
 }
 
+static void warm_start__next_hop_of_a_handle__is_claimed_by_the_handle_that_wants_the_same(void **state)
+{
+	struct fixture *f = *state;
+	const uint8_t mac[6] = {2, 9, 9, 9, 9, 9};
+	struct slu_rule r = rule(1);
+	enum slu_flow_refusal refusal;
+	int handle = 0, other = 0;
+
+	assert_int_equal(slu_flow_table_insert(f->table, &f->flows[0], &r, NULL, &handle, &refusal), 0);
+	assert_int_equal(slu_command_wait(&f->ring, &f->flows[0].op), 0);
+	detach(f);
+	attach(f, true);
+	unsigned writes = atomic_load(&f->card->counts[SLU_NIC_OPCODE_WRITE_RECORD]);
+	assert_int_equal(slu_flow_table_insert(f->table, &f->flows[0], &r, NULL, &handle, &refusal), 0);
+	assert_int_equal(slu_flow_table_counts_get(f->table)->adopted, 1);
+	assert_int_equal(atomic_load(&f->card->counts[SLU_NIC_OPCODE_WRITE_RECORD]), writes);
+	r = rule(8);
+	assert_int_equal(slu_flow_table_insert(f->table, &f->flows[1], &r, NULL, &other, &refusal), 0);
+	assert_int_not_equal(f->flows[0].next_hop, f->flows[1].next_hop);
+	assert_int_equal(slu_flow_table_set_mac(f->table, &handle, mac), 0);
+	assert_memory_equal(f->card->next_hops[f->flows[0].next_hop].dmac, mac, 6);
+}
+
 static void warm_start__other_actions__rewrites_the_record_in_place(void **state)
 {
 	struct fixture *f = *state;
@@ -379,6 +402,7 @@ int main(void)
 		TEST(insert__card_refuses_the_record__rule_is_out_and_its_slot_usable),
 		TEST(poll__completion_of_no_command__is_counted_and_not_believed),
 		TEST(warm_start__equal_rule__is_adopted_without_a_write),
+		TEST(warm_start__next_hop_of_a_handle__is_claimed_by_the_handle_that_wants_the_same),
 		TEST(warm_start__other_actions__rewrites_the_record_in_place),
 		TEST(sweep__unclaimed_rules__leave_the_card_and_claimed_ones_stay),
 		TEST(warm_start__garbage_in_the_card__is_cleared_and_counted),
