@@ -50,7 +50,7 @@ module slu_table_port #(
   localparam int unsigned SweepBits = BucketBits > NextHopBits ? BucketBits : NextHopBits;
 
   typedef enum logic [3:0] {
-    StSweep, StIdle, StRead, StWrite, StNextHop, StAsk, StAnswer, StAnswerNh, StFence, StFenceWait, StDone
+    StSweep, StIdle, StRead, StWrite, StDump, StNextHop, StAsk, StAnswer, StAnswerNh, StFence, StFenceWait, StDone
   } state_e;
   state_e state_q;
 
@@ -97,7 +97,7 @@ module slu_table_port #(
   always_ff @(posedge clk_i) begin
     if (sweeping) map_mem[sweep_q[BucketBits-1:0]] <= 8'd0;
     else if (state_q == StWrite) map_mem[slot_q[BucketBits+1:2]] <= map_new;
-    if (state_q == StRead) map_q <= map_mem[slot_q[BucketBits+1:2]];
+    if (state_q == StRead) map_q <= map_mem[op_q == slu_pkg::TBL_DUMP ? slot_q[BucketBits-1:0] : slot_q[BucketBits+1:2]];
   end
 
   always_ff @(posedge clk_i) begin
@@ -131,7 +131,7 @@ module slu_table_port #(
             nh_q    <= nh_i;
             sweep_q <= '0;
             unique case (op_i)
-              slu_pkg::TBL_SET_TAG, slu_pkg::TBL_CLEAR_TAG: state_q <= StRead;
+              slu_pkg::TBL_SET_TAG, slu_pkg::TBL_CLEAR_TAG, slu_pkg::TBL_DUMP: state_q <= StRead;
               slu_pkg::TBL_WRITE_NEXTHOP:                   state_q <= StNextHop;
               slu_pkg::TBL_FENCE:                           state_q <= StFence;
               slu_pkg::TBL_FLOW_RESET:                      state_q <= StSweep;
@@ -139,7 +139,9 @@ module slu_table_port #(
             endcase
           end
         end
-        StRead: state_q <= StWrite;
+        StRead: state_q <= op_q == slu_pkg::TBL_DUMP ? StDump : StWrite;
+        // Of an empty bucket nothing has to be asked.
+        StDump: state_q <= map_q == 8'd0 ? StDone : StAsk;
         StWrite: begin
           if (set && !map_q[map_bit]) tags_valid_q <= tags_valid_q + 32'd1;
           if (!set && map_q[map_bit]) tags_valid_q <= tags_valid_q - 32'd1;
@@ -166,6 +168,8 @@ module slu_table_port #(
       end
     end else if (state_q == StAnswer && cmd_i) begin
       rdata_o <= {cmd_hi_i, cmd_lo_i};
+    end else if (state_q == StDump) begin
+      rdata_o[255:0] <= '0;
     end else if (state_q == StAnswerNh) begin
       rdata_o[255:0] <= {112'd0, cmd_nh_i};
     end
