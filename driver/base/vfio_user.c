@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vfio.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -17,6 +16,8 @@
 #define FDS_MAX 8
 #define REPLY_SECONDS 10
 #define STRAY_COMMANDS_MAX 64
+#define CONNECT_TRIES 20
+#define CONNECT_PAUSE_US 100000
 
 enum command {
 	COMMAND_VERSION = 1,
@@ -352,6 +353,21 @@ int slu_vfio_user_attach(int socket, struct slu_vfio_user **client)
 	return 0;
 }
 
+static int connect_once(const struct sockaddr_un *address, struct slu_vfio_user **client)
+{
+	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		return -errno;
+	if (connect(s, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+		int error = -errno;
+
+		close(s);
+		return error;
+	}
+	return slu_vfio_user_attach(s, client);
+}
+
 int slu_vfio_user_connect(const char *path, struct slu_vfio_user **client)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -359,16 +375,14 @@ int slu_vfio_user_connect(const char *path, struct slu_vfio_user **client)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s < 0)
-		return -errno;
-	if (connect(s, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int error = -errno;
+	/* A server may be between bind and listen, or may not have seen the end of its last client yet. */
+	for (int tries = 0;; tries++) {
+		int error = connect_once(&address, client);
 
-		close(s);
-		return error;
+		if ((error != -ECONNREFUSED && error != -ENODEV) || tries == CONNECT_TRIES)
+			return error;
+		usleep(CONNECT_PAUSE_US);
 	}
-	return slu_vfio_user_attach(s, client);
 }
 
 void slu_vfio_user_close(struct slu_vfio_user *client)

@@ -30,6 +30,7 @@ struct slu_vfio_user_device {
 
 /* Takes a connected socket, also when it fails, and negotiates the version. */
 int slu_vfio_user_attach(int socket, struct slu_vfio_user **client);
+/* Tries for two seconds when a server is there and not ready. */
 int slu_vfio_user_connect(const char *path, struct slu_vfio_user **client);
 void slu_vfio_user_close(struct slu_vfio_user *client);
 
