@@ -29,3 +29,21 @@ RTL_TESTS += $(B)/tests/rtl/$(1)
 endef
 
 $(eval $(call flow_bench,test_flow_engine,slu_flow_engine,-GBucketBits=8,tests/rtl/engine_bench.cc tests/rtl/flow_model.cc tests/rtl/flow_traffic.cc))
+$(eval $(call flow_bench,test_key_hash,slu_key_hash,-GBucketBits=17,$(B)/lib/libslu.a))
+$(eval $(call flow_bench,test_tag_table,slu_tag_table,-GBucketBits=5,))
+$(eval $(call flow_bench,test_vlan_strip,slu_vlan_strip,,))
+$(eval $(call flow_bench,test_vlan_insert,slu_vlan_insert,-GPadToMin=1\'b1,))
+$(eval $(call flow_bench,test_parser,slu_parser,,))
+$(eval $(call flow_bench,test_record_fetch,slu_record_fetch,-GBucketBits=6,))
+$(eval $(call flow_bench,test_decide,slu_decide,,))
+
+# Proofs are seconds, so they are tests too.
+RTL_TESTS += hw/formal/run.sh
+
+formal: ## proofs about small modules of the card
+	hw/formal/run.sh
+
+SYNTH_TOP ?= sluice_nic
+synth: $$(NIC_RTL_GENERATED) ## synthesise the card with yosys: LUT, FF, BRAM, DSP (SYNTH_TOP=slu_flow_engine for a part)
+	hw/syn/synth.sh $(SYNTH_TOP) $(B)/hw/syn/$(SYNTH_TOP) $(RTL_SOURCES) $(NIC_RTL_GENERATED)
+.PHONY: formal synth

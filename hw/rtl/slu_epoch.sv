@@ -2,7 +2,7 @@
 // none of those that began before it is left, however long the record memory takes. A fixed drain time would be wrong.
 //
 // fence_i flips the epoch; fence_done_o is high for one clock when the old epoch is empty. No fence while one is running.
-// Proof: hw/formal/epoch.
+// Proof: hw/formal/make_before_break.sv.
 module slu_epoch #(
   parameter int unsigned CountBits = 12
 ) (
@@ -14,12 +14,20 @@ module slu_epoch #(
   input  logic retire_epoch_i,
   input  logic fence_i,
   output logic fence_done_o,
+`ifdef FORMAL
+  output logic [CountBits-1:0] count0_o,
+  output logic [CountBits-1:0] count1_o,
+`endif
   output logic empty_o    // no lookup in flight
 );
   logic [CountBits-1:0] count0_q, count1_q;
   logic epoch_q, busy_q;
   logic up0, up1, down0, down1;
 
+`ifdef FORMAL
+  assign count0_o = count0_q;
+  assign count1_o = count1_q;
+`endif
   assign epoch_o = epoch_q;
   assign up0     = issue_i && !epoch_q;
   assign up1     = issue_i && epoch_q;
