@@ -19,7 +19,8 @@ PROGRAMS :=
 UNIT_TESTS := tests/unit/test_run.sh
 RTL_TESTS :=
 COSIM_TESTS :=
-E2E_TESTS := tests/e2e/test_lab.sh tests/e2e/test_forward_plain.sh tests/e2e/test_forward_card.sh
+E2E_TESTS := $(addprefix tests/e2e/,test_lab.sh test_forward_plain.sh test_forward_card.sh test_health.sh test_malformed.sh test_stop.sh \
+	test_kill.sh)
 # For `make lint`: targets of the rooms; include options and generated files that their C code needs.
 LINTS :=
 LINT_INCLUDES :=
@@ -58,6 +59,9 @@ cosim: $$(COSIM_TESTS) ## the agent's rewrite against the card's
 
 e2e: $$(PROGRAMS) ## whole programs in network namespaces (as root)
 	@$(TESTS_RUN) $(E2E_TESTS:%=e2e:%)
+
+demo: $$(PROGRAMS) ## client, balancer, three backends in namespaces; the agent killed in mid-download (as root)
+	@tools/demo.sh
 
 gen: ## write what is generated and committed (hw/regs)
 	@tools/gen.sh
@@ -135,5 +139,5 @@ help: ## this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
 
 include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all deps test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
+.PHONY: all deps demo test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
 .PHONY: lint lint-clang lint-cppcheck lint-scripts install package coverage clean help

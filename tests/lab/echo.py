@@ -3,7 +3,7 @@
 
   echo.py serve PORT...                        sends back what it gets, TCP and UDP, IPv4 and IPv6
   echo.py udp ADDRESS PORT COUNT               COUNT datagrams of 1 to 1400 bytes, one at a time
-  echo.py steady ADDRESS PORT FLOWS SECONDS    FLOWS connections exchange records all the time
+  echo.py steady ADDRESS PORT FLOWS SECONDS    FLOWS connections exchange records all the time; SIGTERM: ends early
   echo.py short ADDRESS PORT COUNT             COUNT connections, 16 at a time, one record each
 
 Clients print one line of JSON and exit with 0 only if every answer was right. A lost datagram is sent again up to five
@@ -12,6 +12,7 @@ times and counted.
 import asyncio
 import json
 import random
+import signal
 import socket
 import sys
 import time
@@ -82,6 +83,7 @@ class Tally:
     def __init__(self):
         self.records = self.bytes = self.errors = 0
         self.stall_s = 0.0
+        self.ended = False
         self.reasons = []
 
     async def once(self, number, address, port):
@@ -107,7 +109,7 @@ class Tally:
         draw = random.Random(number)
         try:
             reader, writer = await asyncio.open_connection(address, port)
-            while time.monotonic() < end:
+            while time.monotonic() < end and not self.ended:
                 data = draw.randbytes(draw.choice((1, 16, 700, 1448, 20000)))
                 begin = time.monotonic()
                 writer.write(data)
@@ -142,9 +144,16 @@ async def short(address, port, count):
 async def steady(address, port, flows, seconds):
     state = Tally()
     end = time.monotonic() + float(seconds)
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     tasks = [asyncio.create_task(state.flow(n, address, int(port), end)) for n in range(int(flows))]
+    try:
+        await asyncio.wait_for(ending.wait(), float(seconds))
+    except TimeoutError:
+        pass
+    state.ended = True
     # A flow that hangs is a failure, not a test that never ends.
-    _, hanging = await asyncio.wait(tasks, timeout=float(seconds) + 40)
+    _, hanging = await asyncio.wait(tasks, timeout=30)
     for task in hanging:
         task.cancel()
         state.errors += 1

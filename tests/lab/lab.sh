@@ -209,7 +209,7 @@ lab_nginx() {
 		done
 		echo "root $LAB/www;"
 		echo "location = / { return 200 '$name\n'; }"
-		echo 'location = /slow { alias '"$LAB/www/slow"'; limit_rate 300k; }'
+		echo 'location = /slow { alias '"$LAB/www/slow"'; limit_rate 200k; }'
 		echo '} }'
 	} >"$LAB/$name/nginx.conf"
 	lab_start "$name" "$ns" nginx -p "$LAB/$name" -c "$LAB/$name/nginx.conf"

@@ -1,0 +1,180 @@
+#!/bin/bash
+# The demonstration: what `make demo` shows. Everything runs in network namespaces of its own and is removed at the end.
+# Every sentence with `yes` was checked; the exit status is 0 only if all of them were true.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. tests/lab/lab.sh
+. tests/lab/balancer.sh
+
+vip=198.18.1.100
+alone_s=20 # how long the card is left alone
+false_claims=0
+
+say() {
+	printf '\n\033[1m%s\033[0m\n' "$*"
+}
+
+# claim SENTENCE COMMAND...: the sentence is printed with the command's verdict.
+claim() {
+	local sentence=$1
+	shift
+	if "$@" >"$LAB/claim" 2>&1; then
+		echo "  yes  $sentence"
+	else
+		echo "  NO   $sentence"
+		tail -n 20 "$LAB/claim" | sed 's/^/       /'
+		false_claims=$((false_claims + 1))
+	fi
+}
+
+config() {
+	echo 'groups:'
+	lab_group web 4 80 maglev '{type: http, path: /, port: 80, status: 200, interval_ms: 1000, timeout_ms: 500, rise: 1, fall: 3}'
+	echo 'listeners:'
+	echo "  - {name: http, address: $vip, protocol: tcp, ports: 80, mode: fullnat, group: web}"
+}
+
+backends_up() {
+	LAB_CTL backends --json | jq -e '[.backends[].health == "up"] | length == 3 and all'
+}
+
+# Packets that the card forwarded by itself, and packets that its host saw. Without a card the first is 0.
+forwarded_by_card() {
+	LAB_CTL ports --json | jq '[.ports[].xstats.flow_hit_frames // 0] | add'
+}
+
+seen_by_cpu() {
+	lab_counter rx
+}
+
+# CPU time of a process and its threads, in microseconds.
+cpu_us() {
+	cat "/proc/${LAB_PIDS[$1]}"/task/*/schedstat | awk '{ ns += $1 } END { printf "%d", ns / 1000 }'
+}
+
+# measured NAME COMMAND...: runs it and adds a row of the table. Latency comes from $LAB/latency, "P50 P99", when there.
+measured() {
+	local name=$1 card cpu us status=0 share p50=- p99=-
+	shift
+	card=$(forwarded_by_card) cpu=$(seen_by_cpu) us=$(cpu_us agent)
+	rm -f "$LAB/latency"
+	"$@" || status=$?
+	sleep 0.2 # counters of the card are read now and then
+	card=$(($(forwarded_by_card) - card)) cpu=$(($(seen_by_cpu) - cpu)) us=$(($(cpu_us agent) - us))
+	share=$(awk -v card=$card -v cpu=$cpu 'BEGIN { printf "%.2f", card + cpu ? 100 * card / (card + cpu) : 0 }')
+	[ ! -e "$LAB/latency" ] || read -r p50 p99 <"$LAB/latency"
+	printf '%-34s %9d %9d %8s %% %9d ms %9s %9s\n' "$name" "$card" "$cpu" "$share" $((us / 1000)) "$p50" "$p99" >>"$rows"
+	last_share=$share
+	return $status
+}
+
+table() {
+	printf '\n  %-34s %9s %9s %10s %12s %9s %9s\n' '' 'packets' 'packets' 'share of' 'CPU time' 'latency' ''
+	printf '  %-34s %9s %9s %10s %12s %9s %9s\n' 'traffic' 'by card' 'by CPU' 'the card' 'of agent' '50 %' '99 %'
+	sed 's/^/  /' "$rows"
+}
+
+download() {
+	lab_get "http://$vip/10m" 10m -w '%{time_total}' >"$LAB/seconds"
+}
+
+# A request of a few bytes at a time over 16 kept connections, or over a new connection each.
+requests() {
+	lab_in client wrk -t 1 -c 16 -d 5 --timeout 10 --latency "$@" "http://$vip/" >"$LAB/wrk" || return 1
+	awk '$1 == "50%" { a = $2 } $1 == "99%" { b = $2 } END { print a, b }' "$LAB/wrk" >"$LAB/latency"
+	! grep -E 'Socket errors|Non-2xx' "$LAB/wrk"
+}
+
+requests_per_second() {
+	awk '/Requests\/sec/ { print int($2) }' "$LAB/wrk"
+}
+
+at_least() {
+	awk -v a="$1" -v b="$2" 'BEGIN { exit !(a >= b) }'
+}
+
+traffic() {
+	claim 'curl fetched 10,000,000 bytes, identical' measured "$1: 10 MB download" download
+	download_share=$last_share
+	claim 'wrk over 16 kept connections had no error' measured "$1: wrk, kept connections" requests
+	echo "       $(requests_per_second) requests a second"
+	claim 'wrk with a connection a request had no error' measured "$1: wrk, a connection each" requests -H 'Connection: close'
+	echo "       $(requests_per_second) requests a second"
+}
+
+the_session() {
+	LAB_CTL sessions --json | jq -c '[.sessions[] | select(.vip.port == 80 and .state == "ESTABLISHED")]'
+}
+
+session_on_card() {
+	the_session | jq -e 'length == 1 and .[0].request.owner == "card" and .[0].reply.owner == "card"'
+}
+
+# What names a session: two agents that show the same have the same session.
+session_identity() {
+	the_session | jq -c '.[] | [.client, .vip, .local, .server]'
+}
+
+bytes_downloaded() {
+	stat -c %s "$LAB/slow" 2>/dev/null || echo 0
+}
+
+agent_dies() {
+	local before identity second
+	lab_start download client curl -sS -f --max-time 120 -o "$LAB/slow" "http://$vip/slow"
+	claim 'a download at 200 kB/s is under way, both directions on the card' \
+		lab_until 10 'the card has the download' session_on_card
+	sleep 2
+	identity=$(session_identity)
+	before=$(bytes_downloaded)
+	lab_kill agent
+	echo "       agent killed with SIGKILL at $before bytes"
+	for second in $(seq $alone_s); do
+		sleep 1
+		((second % 4)) || printf '       card alone for %2d s: %8d bytes\n' "$second" "$(bytes_downloaded)"
+	done
+	claim 'no agent ran meanwhile' test -z "$(ip netns pids "$LAB_ID-lb")"
+	claim "the card alone carried at least $((alone_s * 150)) kB in $alone_s s" \
+		at_least $(($(bytes_downloaded) - before)) $((alone_s * 150000))
+	claim 'the agent is back' lab_agent
+	claim 'it has the session, and the card still carries both directions' lab_until 5 'adoption' session_on_card
+	claim 'it is the same session' test "$(session_identity)" = "$identity"
+	claim 'the download finished' lab_finish download 60
+	claim 'and is identical' cmp "$LAB/slow" "$LAB/www/slow"
+	claim 'the agent that came back serves new connections' lab_until 10 'an answer' lab_in client curl -sS -f --max-time 3 "http://$vip/"
+}
+
+# demonstrate card|plain: a lab from beginning to end, in a subshell.
+demonstrate() {
+	lab_open || exit 1
+	LAB_KEEP_LOGS=$LAB_BUILD/demo/$1
+	"lab_$1" && lab_servers && { config | lab_config; } && lab_agent || exit 1
+	claim 'the agent runs, its three backends are healthy' lab_until 15 'healthy backends' backends_up
+	if [ "$1" = card ]; then
+		traffic 'card'
+		claim "the card forwarded $download_share % of the packets of the download: at least 99 %" at_least "$download_share" 99
+		table
+		say 'The agent is killed in the middle of a download'
+		agent_dies
+	else
+		traffic 'no card'
+		claim 'every packet of the download went through the CPU' test "$download_share" = 0.00
+		table
+	fi
+	[ $false_claims = 0 ]
+}
+
+status=0
+rows=$LAB_BUILD/demo/rows # of the table
+mkdir -p "$LAB_BUILD/demo"
+: >"$rows"
+say 'A client, a balancer on the simulated card, three nginx backends'
+(demonstrate card) || status=1
+say 'The same traffic on AF_PACKET ports, with no card at all'
+(demonstrate plain) || status=1
+if [ $status = 0 ]; then
+	say 'All of this was true.'
+else
+	say "Not all of this was true. Logs: $LAB_BUILD/demo"
+fi
+exit $status
