@@ -98,14 +98,18 @@ static int open_interrupts(struct slu_device *d, char *why)
 static void announce(void *argument)
 {
 	struct slu_device *d = argument;
+	struct rte_eth_dev *ports[SLU_CARD_PORTS_MAX];
+	unsigned count = 0;
 
-	if (d->removal_told)
-		return;
-	d->removal_told = true;
 	SLU_LOG(ERR, "%s: the card has gone", d->name);
 	for (unsigned p = 0; p < d->card.ports; p++) {
 		if (d->ports[p])
-			rte_eth_dev_callback_process(d->ports[p]->eth_dev, RTE_ETH_EVENT_INTR_RMV, NULL);
+			ports[count++] = d->ports[p]->eth_dev;
+	}
+	/* An application may close ports at once, and the device with its last one: it is not touched from here on. */
+	for (unsigned p = 0; p < count; p++) {
+		if (ports[p]->state == RTE_ETH_DEV_ATTACHED)
+			rte_eth_dev_callback_process(ports[p], RTE_ETH_EVENT_INTR_RMV, NULL);
 	}
 }
 

@@ -23,8 +23,6 @@
 #define BUSY_POLLS 10000
 #define FRAME_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
 
-RTE_LOG_REGISTER(slu_logtype, pmd.net.sluice, NOTICE);
-
 /* Devices of this process. Probe, remove and close run on the application's control thread. */
 static LIST_HEAD(, slu_device) devices = LIST_HEAD_INITIALIZER(devices);
 
@@ -177,11 +175,12 @@ static int ethdev_stop(struct rte_eth_dev *dev)
 static int ethdev_start(struct rte_eth_dev *dev)
 {
 	struct slu_port *port = slu_port_of(dev);
+	unsigned queues = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
 	int error = slu_rss_start(port);
 
 	if (!error)
 		error = install_interrupts(port);
-	for (unsigned i = 0; i < RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues) && !error; i++)
+	for (unsigned i = 0; i < queues && !error; i++)
 		error = start_queue(port, i);
 	if (!error) {
 		port->control |= SLU_NIC_PORT_CTL_ENABLE;
@@ -255,7 +254,7 @@ static int ethdev_mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 	for (unsigned i = 0; i < dev->data->nb_rx_queues; i++) {
 		const struct slu_rx_queue *q = dev->data->rx_queues[i];
 
-		if (q && mtu + FRAME_OVERHEAD + 64u + RTE_PKTMBUF_HEADROOM > rte_pktmbuf_data_room_size(q->pool) + 64u)
+		if (q && mtu + FRAME_OVERHEAD + RTE_PKTMBUF_HEADROOM > rte_pktmbuf_data_room_size(q->pool))
 			return -EINVAL;
 	}
 	return 0;

@@ -13,17 +13,12 @@
 #include <ethdev_driver.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
-#include <rte_log.h>
 
 #include "base/card.h"
 #include "base/command.h"
 #include "base/flow_table.h"
 #include "base/hw_ops.h"
-
-extern int slu_logtype;
-#define SLU_LOG(level, ...)                                                                                            \
-	rte_log(RTE_LOG_##level, (uint32_t)slu_logtype,                                                                \
-		RTE_FMT("net_sluice: " RTE_FMT_HEAD(__VA_ARGS__, ) "\n", RTE_FMT_TAIL(__VA_ARGS__, )))
+#include "log.h"
 
 struct slu_port;
 
@@ -78,7 +73,6 @@ struct slu_port {
 	uint32_t control;                 /* shadow of PORT.CONTROL */
 	uint8_t rss_key[SLU_RSS_KEY_BYTES];
 	uint8_t reta[SLU_NIC_RETA_ENTRIES];
-	bool reta_set; /* by the application */
 	uint64_t stats_base[SLU_PORT_STATS];
 	struct rte_intr_handle *interrupts;
 	/* Flow objects created through this port; the device's lock guards them. */
@@ -99,7 +93,6 @@ struct slu_device {
 	int eventfds[SLU_CARD_QUEUES_MAX + 1]; /* a vector each: queues, then commands */
 	uint16_t domain;
 	bool warm;
-	bool removal_told;
 	atomic_bool removal_wanted;
 	unsigned open_ports;
 	struct slu_port *ports[SLU_CARD_PORTS_MAX];

@@ -12,6 +12,9 @@
 
 #include "driver/base/card.h"
 
+#ifndef CARD_TREE
+#define CARD_TREE "build/hw/dts/sluice-nic.dtb"
+#endif
 #define ROOM 16384
 
 static uint8_t original[ROOM];
