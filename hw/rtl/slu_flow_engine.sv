@@ -135,16 +135,22 @@ module slu_flow_engine #(
   logic [4:0] stat_idx_q;  // a statistic is being read: its registers must run
   always_ff @(posedge clk_i) stat_idx_q <= pstat_idx_i;
 
+  logic [NumPorts-1:0] in_awake;
+  logic                clk_stats;
+  slu_clock_gate u_gate_stats (
+    .clk_i, .rst_ni, .clk_o(clk_stats),
+    .awake_i((|in_awake) || (|tx_frame) || (|tx_from_host) || pstat_idx_i != stat_idx_q)
+  );
+
   for (genvar p = 0; p < NumPorts; p++) begin : g_in
     logic clk_in;
-    slu_clock_gate u_gate (
-      .clk_i, .rst_ni, .clk_o(clk_in),
-      .awake_i(rx_valid_i[p] || !in_idle[p] || head_valid[p] || tx_frame[p] || tx_from_host[p] || pstat_idx_i != stat_idx_q)
-    );
+    assign in_awake[p] = rx_valid_i[p] || !in_idle[p] || head_valid[p];
+    slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(in_awake[p]), .clk_o(clk_in));
     slu_ingress #(.NumPorts(NumPorts), .Port(p), .NextHopBits(NextHopBits), .StoreBits(StoreBits),
                   .HostStoreBits(HostStoreBits)) u_ingress (
-      .clk_i(clk_in), .rst_ni, .time_us_i(time_us_i[31:0]), .port_mac_i(port_mac_i[p*48 +: 48]), .port_enable_i(port_enable_i[p]),
-      .vlan_strip_i(vlan_strip_i[p]),
+      .clk_i(clk_in), .clk_stats_i(clk_stats), .rst_ni, .time_us_i(time_us_i[31:0]),
+      .port_mac_i(port_mac_i[p*48 +: 48]),
+      .port_enable_i(port_enable_i[p]), .vlan_strip_i(vlan_strip_i[p]),
       .rx_valid_i(rx_valid_i[p]), .rx_data_i(rx_data_i[p*512 +: 512]), .rx_keep_i(rx_keep_i[p*64 +: 64]),
       .rx_last_i(rx_last_i[p]), .rx_err_i(rx_err_i[p]),
       .req_o(req[p]), .issue_i(issue[p]), .issue_key_o(issue_key[p*slu_pkg::KeyBits +: slu_pkg::KeyBits]),

@@ -7,6 +7,7 @@ module slu_ingress #(
   parameter int unsigned HostStoreBits = 11
 ) (
   input  logic                   clk_i,
+  input  logic                   clk_stats_i,  // runs also when only the way out of the port has something to count
   input  logic                   rst_ni,
   input  logic [31:0]            time_us_i,
   input  logic [47:0]            port_mac_i,
@@ -149,7 +150,7 @@ module slu_ingress #(
   // Reasons are counted when the verdict falls, also of frames that then find no room: TO_HOST + HOST_FIFO_DROP + HOST_OFF_DROP
   // is the sum of the three reasons.
   slu_port_stats u_stats (
-    .clk_i, .rst_ni,
+    .clk_i(clk_stats_i), .rst_ni,
     .rx_i(frame), .rx_bytes_i(wire_len), .rx_err_i(drop_err), .rx_runt_i(drop_runt), .rx_giant_i(drop_giant),
     .rx_full_i(drop_full),
     .verdict_i(beat && first), .hit_i(verdict.fwd), .host_i(verdict.host), .reason_i(verdict.reason),
