@@ -20,6 +20,7 @@
 #define DRAIN_US 1000000
 #define QUERY_CYCLE_MS 1000
 #define QUERIES_MAX 512
+#define QUERIES_US 4000 /* a card may take its time; the control thread has other work */
 #define SWEEP_FLOWS 1024
 #define FRESHEN_MS 1000
 #define FRESHEN_HOPS 256
@@ -44,6 +45,7 @@ struct flow {
 	slu_session_ref session;
 	struct slu_flow_handle handle;
 	struct slu_flow_counts counts;
+	uint64_t told_packets; /* of counts, what the session was told */
 	uint64_t last_seen_us;
 	uint32_t hop; /* or next of the free list */
 	uint16_t flow_port;
@@ -331,6 +333,10 @@ static void finish_removal(struct slu_engine *engine, uint32_t at)
 {
 	struct flow *flow = &engine->flows[at];
 
+	/* Packets since the last look at the counters: a session that seemed idle was not. */
+	if (!flow->refused && flow->counts.packets != flow->told_packets)
+		slu_offload_counters(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, flow->counts.packets,
+			flow->counts.bytes, now_us());
 	if (!flow->refused) {
 		slu_offload_removed(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, flow->counts.packets,
 			flow->counts.bytes);
@@ -562,6 +568,7 @@ static void query_flow(struct slu_engine *engine, struct flow *flow, uint64_t no
 	else if (flow->last_seen_us != 0 && counts.bytes == flow->counts.bytes)
 		return;
 	flow->counts = counts;
+	flow->told_packets = counts.packets;
 	slu_offload_counters(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, counts.packets, counts.bytes,
 		flow->last_seen_us);
 }
@@ -583,6 +590,8 @@ static void query_some(struct slu_engine *engine, uint64_t now)
 			continue;
 		query_flow(engine, flow, now);
 		budget--;
+		if (now_us() - now > QUERIES_US)
+			return;
 	}
 }
 
