@@ -14,8 +14,9 @@ LINT_NEEDS += $(DPDK_SRC)/version
 # -z nodelete: EAL keeps pointers into the driver after it unloads plugins at exit.
 $(B)/lib/librte_net_sluice.so: $(DRIVER_OBJS) $(B)/lib/libslu.a driver/exports.map
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-z,defs -Wl,--version-script=driver/exports.map -o $@ $(DRIVER_OBJS) $(B)/lib/libslu.a $(LDFLAGS) \
-		$(DPDK_LIBS) -lrte_bus_vdev -lfdt -lpthread
+	$(CC) -shared -Wl,-z,defs -Wl,-z,nodelete -Wl,-soname,$(@F) -Wl,--version-script=driver/exports.map -o $@.new \
+		$(DRIVER_OBJS) $(B)/lib/libslu.a $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev -lfdt -lpthread
+	@mv $@.new $@
 
 PROGRAMS += $(B)/lib/librte_net_sluice.so
 
@@ -46,4 +47,12 @@ $(B)/tests/bench/nic/offload.o: CFLAGS += -DALLOW_EXPERIMENTAL_API $(DPDK_CFLAGS
 $(B)/tests/bench/nic/offload: $(B)/tests/bench/nic/offload.o
 	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS)
 DRIVER_BENCHES := $(B)/tests/bench/nic/table $(B)/tests/bench/nic/offload $(B)/bin/sluice-nic $(B)/lib/librte_net_sluice.so
+$(B)/tests/fuzz/fuzz_card_tree: tests/fuzz/fuzz_card_tree.c driver/base/card.c
+$(B)/tests/fuzz/fuzz_vfio_client: tests/fuzz/fuzz_vfio_client.c driver/base/vfio_user.c
+DRIVER_FUZZERS := $(B)/tests/fuzz/fuzz_card_tree $(B)/tests/fuzz/fuzz_vfio_client
+$(DRIVER_FUZZERS):
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^ -lfdt -lpthread
+FUZZERS += $(DRIVER_FUZZERS)
+
 E2E_TESTS += tests/e2e/test_testpmd.sh
