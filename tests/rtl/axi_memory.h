@@ -12,7 +12,8 @@
 
 #include "bench.h"
 
-namespace bench {
+namespace bench
+{
 
 /* Sparse bytes; only mapped pages exist. */
 struct Pages {
@@ -82,7 +83,7 @@ struct AxiMemory {
 	Pages *pages;
 	Random random;
 	unsigned latency_min = 1, latency_max = 1;
-	unsigned stall_percent = 0; /* chance that a ready is withheld in a clock */
+	unsigned stall_percent = 0;               /* chance that a ready is withheld in a clock */
 	uint64_t fail_reads = 0, fail_writes = 0; /* so many of the next bursts are answered with an error */
 	uint64_t reads = 0, writes = 0, protocol_errors = 0, errors = 0;
 
@@ -227,7 +228,8 @@ struct AxiMemory {
 		if (got_r || !*io.rvalid)
 			*io.rvalid = read_active && !random.percent(stall_percent);
 		if (*io.rvalid) {
-			uint64_t at = reading.addr / io.beat_bytes * io.beat_bytes + (uint64_t)read_beat * io.beat_bytes;
+			uint64_t at =
+				reading.addr / io.beat_bytes * io.beat_bytes + (uint64_t)read_beat * io.beat_bytes;
 			/* Bytes before an unaligned address are not asked for. */
 			unsigned skip = read_beat ? 0 : (unsigned)(reading.addr % io.beat_bytes);
 			Bytes beat(io.beat_bytes, 0xEE);

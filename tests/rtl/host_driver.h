@@ -9,7 +9,8 @@
 
 #include "axi_memory.h"
 
-namespace bench {
+namespace bench
+{
 
 template <class V> AxiPorts dma_ports(V &top)
 {
@@ -217,7 +218,8 @@ template <class V> struct HostDriver {
 	void push(const void *units, unsigned count)
 	{
 		for (unsigned i = 0; i < count; i++, cmd_tail++)
-			pages.write(CMD_RING + (cmd_tail & ((1u << cmd_log2) - 1)) * 64, (const uint8_t *)units + 64 * i, 64);
+			pages.write(CMD_RING + (cmd_tail & ((1u << cmd_log2) - 1)) * 64,
+				(const uint8_t *)units + 64 * i, 64);
 	}
 	void ring_commands()
 	{

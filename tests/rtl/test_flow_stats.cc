@@ -161,7 +161,8 @@ static void random_updates(Tap &tap, unsigned pattern, const char *what, unsigne
 		if (!dut.top.fst_valid_i || dut.updated) {
 			dut.top.fst_valid_i = 0;
 			if (random.percent(85))
-				dut.update(choose(random, pattern, flows, sent), random.between(60, 9216), !random.percent(10));
+				dut.update(choose(random, pattern, flows, sent), random.between(60, 9216),
+					!random.percent(10));
 		}
 		if (!dut.top.op_valid_i || dut.op_taken) {
 			dut.top.op_valid_i = 0;
@@ -198,7 +199,8 @@ static void random_updates(Tap &tap, unsigned pattern, const char *what, unsigne
 		if (dut.op_taken) {
 			if (dut.top.op_clear_i)
 				model[dut.top.op_flow_id_i] = Stats();
-			asked[dut.top.op_tag_i] = {dut.top.op_flow_id_i, dut.top.op_clear_i != 0, model[dut.top.op_flow_id_i]};
+			asked[dut.top.op_tag_i] = {
+				dut.top.op_flow_id_i, dut.top.op_clear_i != 0, model[dut.top.op_flow_id_i]};
 		}
 		if (dut.result) {
 			Ask a = asked[dut.result_tag];
@@ -209,19 +211,21 @@ static void random_updates(Tap &tap, unsigned pattern, const char *what, unsigne
 			clears += a.clear;
 			wrong_reads += dut.result_err || dut.result_value.packets < a.at_least.packets ||
 				       dut.result_value.packets > now.packets ||
-				       dut.result_value.bytes < a.at_least.bytes || dut.result_value.bytes > now.bytes ||
-				       dut.result_value.last < a.at_least.last || dut.result_value.last > now.last;
+				       dut.result_value.bytes < a.at_least.bytes ||
+				       dut.result_value.bytes > now.bytes || dut.result_value.last < a.at_least.last ||
+				       dut.result_value.last > now.last;
 		}
 	}
 	bool drained = dut.drain();
 
 	for (uint32_t flow = 0; flow < flows; flow++)
 		wrong += !same(dut.stored(flow), model[flow]);
-	tap.ok(drained && !wrong && sent > 1000,
-	       std::string("flow_stats__") + what + "__memory_holds_exactly_what_was_counted (" + std::to_string(sent) +
-		       " updates)");
+	tap.ok(drained && !wrong && sent > 1000, std::string("flow_stats__") + what +
+							 "__memory_holds_exactly_what_was_counted (" +
+							 std::to_string(sent) + " updates)");
 	tap.ok(reads > 200 && clears > 20 && !wrong_reads,
-	       std::string("flow_stats__") + what + "__reads_between_updates_lie_between_what_was_accepted_before_and_since");
+		std::string("flow_stats__") + what +
+			"__reads_between_updates_lie_between_what_was_accepted_before_and_since");
 	tap.ok(!dut.memory.protocol_errors && !dut.errors, std::string("flow_stats__") + what + "__keeps_to_the_bus");
 }
 
@@ -289,7 +293,7 @@ static void errors(Tap &tap)
 		dut.tick();
 	dut.drain();
 	tap.ok(dut.errors == 1 && dut.stored(9).bytes == 1000,
-	       "flow_stats__memory_cannot_be_read__counts_an_error_and_leaves_the_old_value");
+		"flow_stats__memory_cannot_be_read__counts_an_error_and_leaves_the_old_value");
 	dut.memory.fail_reads = 1;
 	dut.top.op_valid_i = 1;
 	dut.top.op_flow_id_i = 9;
@@ -309,7 +313,7 @@ static void errors(Tap &tap)
 	while (!dut.updated)
 		dut.tick();
 	tap.ok(dut.drain() && dut.memory.reads == before && dut.stored(9).bytes == 1000,
-	       "flow_stats__flow_id_beyond_the_table__is_dropped_without_touching_another");
+		"flow_stats__flow_id_beyond_the_table__is_dropped_without_touching_another");
 }
 
 int main()

@@ -1,6 +1,6 @@
 /*
- * slu_host_if, the host half of the card, against a driver in C++ and a stand-in for the flow engine: what a driver can do
- * right, what it can do wrong, and resets in the middle of it.
+ * slu_host_if, the host half of the card, against a driver in C++ and a stand-in for the flow engine: what a driver can
+ * do right, what it can do wrong, and resets in the middle of it.
  */
 #include <map>
 
@@ -58,8 +58,8 @@ struct Dut {
 	bool rec_fail_next = false;
 
 	explicit Dut(uint64_t seed)
-		: host(top), dma(dma_ports(top), &host.pages, seed), counters(counter_ports(top), &counter_pages, seed + 1),
-		  random(seed + 2)
+	    : host(top), dma(dma_ports(top), &host.pages, seed), counters(counter_ports(top), &counter_pages, seed + 1),
+	      random(seed + 2)
 	{
 		host.tick = [this] { tick(); };
 		counter_pages.map(0, 16 << FLOW_BITS);
@@ -290,9 +290,9 @@ static Frame random_frame(Random &random, unsigned port, size_t len)
 	return f;
 }
 
-static const uint8_t RSS_KEY[40] = {
-	0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-	0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+static const uint8_t RSS_KEY[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+	0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
+	0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
 
 static uint32_t expected_hash(const Meta &m)
 {
@@ -337,42 +337,59 @@ static void registers(Tap &tap)
 	uint32_t bad = 0;
 
 	tap.ok(h.id(SLU_NIC_ID_MAGIC) == SLU_NIC_MAGIC && h.id(SLU_NIC_ID_VERSION) == SLU_NIC_VERSION,
-	       "registers__identification__reads_magic_and_version");
-	uint32_t at = h.id(SLU_NIC_ID_DT_OFFSET), size = h.id(SLU_NIC_ID_DT_BYTES), first = h.read(at), second = h.read(at + 4);
+		"registers__identification__reads_magic_and_version");
+	uint32_t at = h.id(SLU_NIC_ID_DT_OFFSET), size = h.id(SLU_NIC_ID_DT_BYTES), first = h.read(at),
+		 second = h.read(at + 4);
 
 	tap.ok(at == SLU_NIC_DT_ROM_OFFSET && first == 0xEDFE0DD0 && __builtin_bswap32(second) == size,
-	       "registers__device_tree__starts_with_its_magic_and_size");
+		"registers__device_tree__starts_with_its_magic_and_size");
 	tap.ok(h.read(at + 0x7FFC) == 0, "registers__device_tree__reads_0_beyond_its_end");
 	tap.ok(h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_BUCKET_BITS) == BUCKET_BITS &&
-		       h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_FLOW_ID_BITS) == FLOW_BITS &&
-		       h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_NEXT_HOP_BITS) == HOP_BITS,
-	       "registers__table_sizes__are_those_of_the_build");
+			h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_FLOW_ID_BITS) == FLOW_BITS &&
+			h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_NEXT_HOP_BITS) == HOP_BITS,
+		"registers__table_sizes__are_those_of_the_build");
 	tap.ok(h.read(h.port_reg(0, SLU_NIC_PORT_LINK)) == 0 && h.read(h.port_reg(1, SLU_NIC_PORT_LINK)) == 1,
-	       "registers__link__is_told_by_port");
+		"registers__link__is_told_by_port");
 	tap.ok(h.id(SLU_NIC_ID_BAD_ACCESS) == 0, "registers__good_accesses__count_no_bad_one");
 
 	dut.top.time_us_i = 0x11FFFFFFFFull;
 	uint32_t low = h.id(SLU_NIC_ID_TIME_US_LO);
 
 	dut.top.time_us_i = 0x1200000000ull;
-	tap.ok(low == 0xFFFFFFFF && h.id(SLU_NIC_ID_TIME_US_HI) == 0x11, "registers__time__high_half_is_the_one_of_the_low_half");
+	tap.ok(low == 0xFFFFFFFF && h.id(SLU_NIC_ID_TIME_US_HI) == 0x11,
+		"registers__time__high_half_is_the_one_of_the_low_half");
 	dut.top.pstat_value_i = 0x500000007ull;
 	tap.ok(h.stat(1, SLU_NIC_STAT_HIT_FRAMES) == 0x500000007ull, "registers__port_statistics__are_64_bits");
 	dut.top.pstat_value_i = 0;
 
 	static const uint32_t bad_writes[][2] = {
-		{SLU_NIC_ID_MAGIC, 1}, {SLU_NIC_ID_STATUS, 1}, {0x3C, 0}, {SLU_NIC_CMD_BASE + SLU_NIC_CMD_HEAD, 0},
-		{SLU_NIC_CMD_BASE + SLU_NIC_CMD_RING_LOG2, 3}, {SLU_NIC_CMD_BASE + SLU_NIC_CMD_CPL_LOG2, 17},
-		{SLU_NIC_CMD_BASE + SLU_NIC_CMD_CONTROL, 1}, {SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_TAGS_VALID, 1},
-		{SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_HASH_KEY0 + 4 * 14, 1}, {SLU_NIC_PORT_BASE + SLU_NIC_PORT_LINK, 1},
-		{SLU_NIC_PORT_BASE + SLU_NIC_PORT_STATS0, 0}, {SLU_NIC_PORT_BASE + SLU_NIC_PORT_RETA0, 0x00020000},
-		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_RX_HEAD, 0}, {SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_RX_LOG2, 16},
-		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_TX_LOG2, 0}, {SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_CONTROL, 1},
-		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_CONTROL, 2}, {SLU_NIC_QUEUE_BASE + 4 * SLU_NIC_QUEUE_STRIDE, 0},
-		{0x2000, 0}, {SLU_NIC_DT_ROM_OFFSET, 0}, {SLU_NIC_BAR0_BYTES + SLU_NIC_DB_RX_TAIL, 1},
-		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_TX_TAIL, 1}, {SLU_NIC_BAR0_BYTES + SLU_NIC_DB_RX_ARM, 1},
-		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_CMD_TAIL, 1}, {SLU_NIC_BAR0_BYTES + SLU_NIC_DB_CMD_ARM, 1},
-		{SLU_NIC_BAR0_BYTES + 4 * SLU_NIC_DB_QUEUE_STRIDE, 1}, {SLU_NIC_BAR0_BYTES + 0xC, 1},
+		{SLU_NIC_ID_MAGIC, 1},
+		{SLU_NIC_ID_STATUS, 1},
+		{0x3C, 0},
+		{SLU_NIC_CMD_BASE + SLU_NIC_CMD_HEAD, 0},
+		{SLU_NIC_CMD_BASE + SLU_NIC_CMD_RING_LOG2, 3},
+		{SLU_NIC_CMD_BASE + SLU_NIC_CMD_CPL_LOG2, 17},
+		{SLU_NIC_CMD_BASE + SLU_NIC_CMD_CONTROL, 1},
+		{SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_TAGS_VALID, 1},
+		{SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_HASH_KEY0 + 4 * 14, 1},
+		{SLU_NIC_PORT_BASE + SLU_NIC_PORT_LINK, 1},
+		{SLU_NIC_PORT_BASE + SLU_NIC_PORT_STATS0, 0},
+		{SLU_NIC_PORT_BASE + SLU_NIC_PORT_RETA0, 0x00020000},
+		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_RX_HEAD, 0},
+		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_RX_LOG2, 16},
+		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_TX_LOG2, 0},
+		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_CONTROL, 1},
+		{SLU_NIC_QUEUE_BASE + SLU_NIC_QUEUE_CONTROL, 2},
+		{SLU_NIC_QUEUE_BASE + 4 * SLU_NIC_QUEUE_STRIDE, 0},
+		{0x2000, 0},
+		{SLU_NIC_DT_ROM_OFFSET, 0},
+		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_RX_TAIL, 1},
+		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_TX_TAIL, 1},
+		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_RX_ARM, 1},
+		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_CMD_TAIL, 1},
+		{SLU_NIC_BAR0_BYTES + SLU_NIC_DB_CMD_ARM, 1},
+		{SLU_NIC_BAR0_BYTES + 4 * SLU_NIC_DB_QUEUE_STRIDE, 1},
+		{SLU_NIC_BAR0_BYTES + 0xC, 1},
 		{SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH0 + 1, 1},
 	};
 	bool all = true;
@@ -388,7 +405,7 @@ static void registers(Tap &tap)
 	tap.ok(all, "registers__every_bad_write__is_counted");
 	h.write(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH0, 5, 3);
 	tap.ok(h.id(SLU_NIC_ID_BAD_ACCESS) == bad + 1 && h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH0) == 0,
-	       "registers__half_a_word__is_refused_and_counted");
+		"registers__half_a_word__is_refused_and_counted");
 	h.read(0x3000);
 	h.read(SLU_NIC_ID_BASE + 0x3C);
 	h.read(SLU_NIC_BAR0_BYTES + 0x1000);
@@ -400,13 +417,14 @@ static void registers(Tap &tap)
 	h.start_queue(0);
 	h.write(h.queue_reg(0, SLU_NIC_QUEUE_RX_RING_LO), 0x40);
 	tap.ok(h.read(h.queue_reg(0, SLU_NIC_QUEUE_CONTROL)) == 3 &&
-		       h.read(h.queue_reg(0, SLU_NIC_QUEUE_RX_RING_LO)) == (uint32_t)h.at(0, RX_RING),
-	       "registers__address_of_an_enabled_ring__cannot_be_changed");
+			h.read(h.queue_reg(0, SLU_NIC_QUEUE_RX_RING_LO)) == (uint32_t)h.at(0, RX_RING),
+		"registers__address_of_an_enabled_ring__cannot_be_changed");
 	uint32_t before = h.id(SLU_NIC_ID_BAD_ACCESS);
 
 	h.write(h.bell(0, SLU_NIC_DB_RX_TAIL), 33);
 	h.write(h.bell(0, SLU_NIC_DB_TX_TAIL), 0xFFFFFFFF);
-	tap.ok(h.id(SLU_NIC_ID_BAD_ACCESS) == before + 2, "registers__doorbell_beyond_the_ring__is_refused_and_counted");
+	tap.ok(h.id(SLU_NIC_ID_BAD_ACCESS) == before + 2,
+		"registers__doorbell_beyond_the_ring__is_refused_and_counted");
 	tap.ok(dut.sound() && dut.settle(), "registers__after_all_that__the_card_is_idle");
 }
 
@@ -456,7 +474,7 @@ static void rss_vectors(Tap &tap)
 				got[ports] = c.rss_hash;
 		}
 		tap.ok(got[0] == row.without && got[1] == row.with_ports,
-		       std::string("rss__published_vector_") + row.sentence + "__gives_its_hashes_and_queue");
+			std::string("rss__published_vector_") + row.sentence + "__gives_its_hashes_and_queue");
 	}
 }
 
@@ -516,8 +534,8 @@ static void receive(Tap &tap, bool slow)
 		unsigned p = dut.random.below(2);
 
 		if (sent < frames && dut.random.percent(30)) {
-			Frame f = random_frame(dut.random, p, dut.random.percent(20) ? dut.random.between(60, 9216) :
-									      dut.random.between(60, 300));
+			Frame f = random_frame(dut.random, p,
+				dut.random.percent(20) ? dut.random.between(60, 9216) : dut.random.between(60, 300));
 			uint32_t hash = expected_hash(f.meta);
 			unsigned q = p * 2 + ((0x01000100u >> (hash & 3) * 8) & 0xFF);
 
@@ -578,7 +596,7 @@ static void receive_drops(Tap &tap)
 
 	h.pages.read(DATA, got.data(), 100);
 	tap.ok(h.stat(1, SLU_NIC_STAT_RX_TOO_LONG) == 1 && h.rx_completion(2, &c) && c.len == 100 && got == f.data,
-	       "rx__frame_longer_than_its_buffer__is_dropped_and_the_buffer_takes_the_next");
+		"rx__frame_longer_than_its_buffer__is_dropped_and_the_buffer_takes_the_next");
 	h.give_rx(2, 0x1000, 2048);
 	h.give_rx(2, DATA + 0x4000, 2048);
 	frame(200, 0);
@@ -586,17 +604,24 @@ static void receive_drops(Tap &tap)
 	got.resize(200);
 	h.pages.read(DATA + 0x4000, got.data(), 200);
 	tap.ok(h.rx_completion(2, &c) && c.len == 0 && h.rx_completion(2, &c) && c.len == 200 && got == f.data &&
-		       h.id(SLU_NIC_ID_DMA_WRITE_ERRORS) == 1,
-	       "rx__buffer_outside_of_mapped_memory__completes_with_length_0_and_the_next_is_right");
+			h.id(SLU_NIC_ID_DMA_WRITE_ERRORS) == 1,
+		"rx__buffer_outside_of_mapped_memory__completes_with_length_0_and_the_next_is_right");
 	/* A buffer whose second page is missing. */
 	h.pages.map(0x200000, 4096);
 	h.give_rx(2, 0x200000 + 4096 - 64, 2048);
 	frame(1000, 0);
 	tap.ok(h.rx_completion(2, &c) && c.len == 0 && h.id(SLU_NIC_ID_DMA_WRITE_ERRORS) == 2,
-	       "rx__buffer_half_outside__completes_with_length_0");
+		"rx__buffer_half_outside__completes_with_length_0");
+	/* And one whose first page is missing: the last burst is good, the frame is not. */
+	h.pages.map(0x301000, 4096);
+	h.give_rx(2, 0x301000 - 64, 2048);
+	frame(1000, 0);
+	tap.ok(h.rx_completion(2, &c) && c.len == 0 && h.id(SLU_NIC_ID_DMA_WRITE_ERRORS) == 3,
+		"rx__buffer_whose_first_page_is_missing__completes_with_length_0");
 	h.give_rx(2, DATA + 4, 2048);
 	frame(200, 0);
-	tap.ok(h.stat(1, SLU_NIC_STAT_RX_TOO_LONG) == 2 && !h.rx_completion(2, &c), "rx__buffer_not_aligned__takes_no_frame");
+	tap.ok(h.stat(1, SLU_NIC_STAT_RX_TOO_LONG) == 2 && !h.rx_completion(2, &c),
+		"rx__buffer_not_aligned__takes_no_frame");
 	h.write(h.queue_reg(2, SLU_NIC_QUEUE_CONTROL), 0);
 	h.pages.unmap(h.at(2, RX_RING), 4096);
 	h.pages.map(h.at(2, RX_CPL), 4096);
@@ -605,7 +630,7 @@ static void receive_drops(Tap &tap)
 	h.write(h.bell(2, SLU_NIC_DB_RX_TAIL), 8);
 	frame(100, 0);
 	tap.ok(h.read(h.queue_reg(2, SLU_NIC_QUEUE_CONTROL)) == 0 && h.id(SLU_NIC_ID_DMA_READ_ERRORS) == 1,
-	       "rx__ring_outside_of_mapped_memory__switches_the_queue_off");
+		"rx__ring_outside_of_mapped_memory__switches_the_queue_off");
 	tap.ok(dut.sound() && dut.settle(), "rx__after_all_that__the_card_is_idle");
 }
 
@@ -648,8 +673,11 @@ static void transmit(Tap &tap, bool slow)
 		if (sent < frames && h.queue[q].tx_tail - h.tx_done(q) < 1u << h.queue[q].tx_log2) {
 			/* Every alignment twelve times; ends of pages fall anywhere. */
 			uint64_t align = sent % 64;
-			size_t len = sent % 12 == 0 ? 60 : sent % 12 == 1 ? 64 : sent % 12 == 2 ? 9216 : sent % 12 < 8 ?
-				     dut.random.between(60, 200) : dut.random.between(60, 9216);
+			size_t len = sent % 12 == 0   ? 60
+				     : sent % 12 == 1 ? 64
+				     : sent % 12 == 2 ? 9216
+				     : sent % 12 < 8  ? dut.random.between(60, 200)
+						      : dut.random.between(60, 9216);
 			Bytes f = random_bytes(dut.random, len);
 			uint64_t addr = DATA + where + align;
 
@@ -668,7 +696,8 @@ static void transmit(Tap &tap, bool slow)
 	bool heads = true;
 
 	for (unsigned q = 0; q < 4; q++)
-		heads &= h.tx_done(q) == h.queue[q].tx_tail && h.read(h.queue_reg(q, SLU_NIC_QUEUE_TX_HEAD)) == h.queue[q].tx_tail;
+		heads &= h.tx_done(q) == h.queue[q].tx_tail &&
+			 h.read(h.queue_reg(q, SLU_NIC_QUEUE_TX_HEAD)) == h.queue[q].tx_tail;
 	tap.ok(got == frames && !wrong, "tx__" + what + "__frames_of_every_alignment_leave_unchanged_and_in_order");
 	tap.ok(heads, "tx__" + what + "__what_is_consumed_is_written_back");
 	tap.ok(dut.sound() && dut.settle(), "tx__" + what + "__card_is_idle_afterwards");
@@ -692,16 +721,20 @@ static void transmit_bad(Tap &tap)
 	/* The second page of this one is missing. */
 	h.pages.map(0x400000, 4096);
 	h.give_tx(1, 0x400000 + 4000, 3000);
+	/* The first page of this one. */
+	h.give_tx(1, 0x400000 - 100, 3000);
 	h.give_tx(1, DATA + 3, 100);
 	dut.settle();
 	tap.ok(dut.down[0].size() == 3 && dut.down[0][0] == good && dut.down[0][1] == good && dut.down[0][2] == good,
-	       "tx__bad_lengths_and_unmapped_buffers__are_skipped_and_the_good_ones_leave");
-	tap.ok(h.stat(0, SLU_NIC_STAT_TX_BAD_DESC) == 7 && h.tx_done(1) == 10, "tx__bad_descriptors__are_counted_and_consumed");
-	tap.ok(h.id(SLU_NIC_ID_DMA_READ_ERRORS) == 2, "tx__failed_reads__are_counted");
+		"tx__bad_lengths_and_unmapped_buffers__are_skipped_and_the_good_ones_leave");
+	tap.ok(h.stat(0, SLU_NIC_STAT_TX_BAD_DESC) == 8 && h.tx_done(1) == 11,
+		"tx__bad_descriptors__are_counted_and_consumed");
+	tap.ok(h.id(SLU_NIC_ID_DMA_READ_ERRORS) == 3, "tx__failed_reads__are_counted");
 	h.pages.unmap(h.at(1, TX_RING), 4096);
-	h.write(h.bell(1, SLU_NIC_DB_TX_TAIL), 12);
+	h.write(h.bell(1, SLU_NIC_DB_TX_TAIL), 13);
 	dut.settle();
-	tap.ok((h.read(h.queue_reg(1, SLU_NIC_QUEUE_CONTROL)) & 0xA) == 0, "tx__ring_outside_of_mapped_memory__switches_the_queue_off");
+	tap.ok((h.read(h.queue_reg(1, SLU_NIC_QUEUE_CONTROL)) & 0xA) == 0,
+		"tx__ring_outside_of_mapped_memory__switches_the_queue_off");
 	tap.ok(dut.sound() && dut.settle(), "tx__after_all_that__the_card_is_idle");
 }
 
@@ -715,7 +748,8 @@ static void commands(Tap &tap)
 	dut.slow();
 	start(dut);
 	h.start_commands();
-	tap.ok(h.run(h.command(SLU_NIC_OPCODE_NOP)) == 0 && h.id(SLU_NIC_ID_HEARTBEAT) == 1, "cmd__nop__completes_and_beats");
+	tap.ok(h.run(h.command(SLU_NIC_OPCODE_NOP)) == 0 && h.id(SLU_NIC_ID_HEARTBEAT) == 1,
+		"cmd__nop__completes_and_beats");
 	record4[1] &= (uint8_t)~1u;
 	record6[1] |= 1;
 	c = h.command(SLU_NIC_OPCODE_WRITE_RECORD, 17);
@@ -725,15 +759,17 @@ static void commands(Tap &tap)
 	c.units = 3;
 	good &= h.run(c, record6.data(), 2) == 0;
 	tap.ok(good && !memcmp(&dut.records[17 * 128], record4.data(), 64) &&
-		       !memcmp(&dut.records[(SLOTS - 1) * 128], record6.data(), 128),
-	       "cmd__write_record__reaches_record_memory_in_both_sizes");
+			!memcmp(&dut.records[(SLOTS - 1) * 128], record6.data(), 128),
+		"cmd__write_record__reaches_record_memory_in_both_sizes");
 	tap.ok(h.run(h.command(SLU_NIC_OPCODE_COPY_RECORD, SLOTS - 1, 3)) == 0 &&
-		       !memcmp(&dut.records[3 * 128], record6.data(), 128),
-	       "cmd__copy_record__copies_128_bytes");
+			!memcmp(&dut.records[3 * 128], record6.data(), 128),
+		"cmd__copy_record__copies_128_bytes");
 	good = h.run(h.command(SLU_NIC_OPCODE_READ_RECORD, 3, 0, DATA + 64)) == 0;
 	h.pages.read(DATA + 64, got.data(), 128);
-	tap.ok(good && !memcmp(got.data(), record6.data(), 128), "cmd__read_record__writes_it_to_the_host_before_it_completes");
-	good = h.run(h.command(SLU_NIC_OPCODE_SET_TAG, 5, 0x1ABCD)) == 0 && h.run(h.command(SLU_NIC_OPCODE_SET_TAG, 6, 7)) == 0 &&
+	tap.ok(good && !memcmp(got.data(), record6.data(), 128),
+		"cmd__read_record__writes_it_to_the_host_before_it_completes");
+	good = h.run(h.command(SLU_NIC_OPCODE_SET_TAG, 5, 0x1ABCD)) == 0 &&
+	       h.run(h.command(SLU_NIC_OPCODE_SET_TAG, 6, 7)) == 0 &&
 	       h.run(h.command(SLU_NIC_OPCODE_SET_TAG, (4 << BUCKET_BITS) + 7, 9)) == 0 &&
 	       h.run(h.command(SLU_NIC_OPCODE_CLEAR_TAG, 6)) == 0;
 	tap.ok(good && dut.tags.size() == 2 && dut.tags[5] == 0x1ABCD, "cmd__set_and_clear_tag__reach_the_table");
@@ -754,7 +790,8 @@ static void commands(Tap &tap)
 		want.push_back(0xAA);
 		got.assign(want.size(), 0);
 		h.pages.read(DATA, got.data(), got.size());
-		tap.ok(good && got == want, "cmd__dump_of_" + std::to_string(n) + "_buckets__is_exact_and_goes_not_further");
+		tap.ok(good && got == want,
+			"cmd__dump_of_" + std::to_string(n) + "_buckets__is_exact_and_goes_not_further");
 	}
 	Bytes hops = random_bytes(dut.random, 5 * 32);
 
@@ -769,7 +806,7 @@ static void commands(Tap &tap)
 	tap.ok(good && got == hops, "cmd__next_hops__are_written_and_read_back");
 	dut.table_ops.clear();
 	tap.ok(h.run(h.command(SLU_NIC_OPCODE_FENCE)) == 0 && dut.table_ops.size() == 1 && dut.table_ops[0] == 5,
-	       "cmd__fence__waits_for_the_flow_engine");
+		"cmd__fence__waits_for_the_flow_engine");
 
 	/* Statistics. */
 	Bytes stats = random_bytes(dut.random, 70 * 16);
@@ -781,7 +818,7 @@ static void commands(Tap &tap)
 		got.assign(n * 16 + 1, 0);
 		h.pages.read(DATA + 0xF80, got.data(), got.size());
 		tap.ok(good && !memcmp(got.data(), stats.data(), n * 16) && got.back() == 0xAA,
-		       "cmd__read_stats_of_" + std::to_string(n) + "_flows__is_exact_and_goes_not_further");
+			"cmd__read_stats_of_" + std::to_string(n) + "_flows__is_exact_and_goes_not_further");
 	}
 	good = h.run(h.command(SLU_NIC_OPCODE_CLEAR_STATS, 101, 60)) == 0;
 	for (unsigned i = 1; i < 61; i++)
@@ -835,7 +872,7 @@ static void commands(Tap &tap)
 		int status = h.run(c, filler.data(), b.units > 1 ? b.units - 1 : 0);
 
 		tap.ok(status == b.status && h.run(h.command(SLU_NIC_OPCODE_NOP)) == 0,
-		       std::string("cmd__") + b.sentence + "__gets_its_status_and_the_next_command_is_served");
+			std::string("cmd__") + b.sentence + "__gets_its_status_and_the_next_command_is_served");
 		failed++;
 	}
 	c = h.command(SLU_NIC_OPCODE_WRITE_RECORD, 20);
@@ -843,7 +880,7 @@ static void commands(Tap &tap)
 	tap.ok(h.run(c, record6.data(), 1) == SLU_NIC_CMD_STATUS_BAD_UNITS, "cmd__ipv6_record_of_one_unit__is_refused");
 	failed++;
 	tap.ok(dut.records == before && dut.tags == tags && h.read(SLU_NIC_CMD_BASE + SLU_NIC_CMD_ERRORS) == failed,
-	       "cmd__refused_commands__changed_nothing_and_are_counted");
+		"cmd__refused_commands__changed_nothing_and_are_counted");
 	dut.rec_fail_next = true;
 	c = h.command(SLU_NIC_OPCODE_WRITE_RECORD, 20);
 	c.units = 2;
@@ -854,7 +891,8 @@ static void commands(Tap &tap)
 	good &= h.run(h.command(SLU_NIC_OPCODE_COPY_RECORD, 20, 21)) == SLU_NIC_CMD_STATUS_MEMORY;
 	dut.counters.fail_reads = 1;
 	good &= h.run(h.command(SLU_NIC_OPCODE_READ_STATS, 20, 3, DATA)) == SLU_NIC_CMD_STATUS_MEMORY;
-	tap.ok(good && h.id(SLU_NIC_ID_MEMORY_ERRORS) == 2, "cmd__memory_that_fails__gives_status_memory_and_is_counted");
+	tap.ok(good && h.id(SLU_NIC_ID_MEMORY_ERRORS) == 2,
+		"cmd__memory_that_fails__gives_status_memory_and_is_counted");
 
 	/* Many at once, quiet ones among them, around the rings. */
 	unsigned loud = 0, right = 0;
@@ -882,7 +920,8 @@ static void commands(Tap &tap)
 	}
 	slu_nic_cmd_completion none;
 
-	tap.ok(right == loud && !h.completion(&none, 500), "cmd__quiet_commands__complete_only_when_they_fail_and_order_is_kept");
+	tap.ok(right == loud && !h.completion(&none, 500),
+		"cmd__quiet_commands__complete_only_when_they_fail_and_order_is_kept");
 
 	h.write(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH1, 77);
 	h.write(h.port_reg(0, SLU_NIC_PORT_MAC_LO), 0x11223344);
@@ -891,9 +930,10 @@ static void commands(Tap &tap)
 	h.run(h.command(SLU_NIC_OPCODE_READ_STATS, 100, 70, DATA));
 	got.assign(70 * 16, 1);
 	h.pages.read(DATA, got.data(), got.size());
-	tap.ok(good && got == Bytes(70 * 16) && dut.tags.empty() && h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH1) == 0 &&
-		       h.read(h.port_reg(0, SLU_NIC_PORT_MAC_LO)) == 0,
-	       "cmd__flow_reset__clears_tags_statistics_and_registers");
+	tap.ok(good && got == Bytes(70 * 16) && dut.tags.empty() &&
+			h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH1) == 0 &&
+			h.read(h.port_reg(0, SLU_NIC_PORT_MAC_LO)) == 0,
+		"cmd__flow_reset__clears_tags_statistics_and_registers");
 	/* A command whose units are not there yet is no work, and no trap. */
 	c = h.command(SLU_NIC_OPCODE_WRITE_RECORD, 30);
 	c.units = 3;
@@ -903,12 +943,13 @@ static void commands(Tap &tap)
 	h.push(record6.data(), 2);
 	h.ring_commands();
 	tap.ok(good && h.completion(&none) && none.status == 0 && !memcmp(&dut.records[30 * 128], record6.data(), 128),
-	       "cmd__units_that_come_later__are_waited_for_while_idle");
+		"cmd__units_that_come_later__are_waited_for_while_idle");
 	h.pages.unmap(CMD_RING, 0x1000);
 	h.push(&c, 0);
 	h.write(SLU_NIC_BAR0_BYTES + SLU_NIC_DB_CMD_TAIL, h.cmd_tail + 1);
 	dut.settle();
-	tap.ok((h.read(SLU_NIC_CMD_BASE + SLU_NIC_CMD_CONTROL) & 1) == 0, "cmd__ring_outside_of_mapped_memory__is_switched_off");
+	tap.ok((h.read(SLU_NIC_CMD_BASE + SLU_NIC_CMD_CONTROL) & 1) == 0,
+		"cmd__ring_outside_of_mapped_memory__is_switched_off");
 	tap.ok(dut.sound() && dut.settle(), "cmd__after_all_that__the_card_is_idle");
 }
 
@@ -998,7 +1039,8 @@ static void resets(Tap &tap)
 			h.start_queue(q);
 		for (unsigned i = 0; i < 20; i++) {
 			unsigned q = i % 4;
-			slu_nic_command c = h.command(i % 3 ? SLU_NIC_OPCODE_READ_STATS : SLU_NIC_OPCODE_DUMP_TAGS, 0, 30, DATA);
+			slu_nic_command c =
+				h.command(i % 3 ? SLU_NIC_OPCODE_READ_STATS : SLU_NIC_OPCODE_DUMP_TAGS, 0, 30, DATA);
 
 			h.push(&c, 1);
 			h.give_rx(q, DATA + i * 0x3000, 9216, false);
@@ -1028,7 +1070,8 @@ static void resets(Tap &tap)
 
 		unclean += polls >= 2000 || !dut.dma.idle() || h.id(SLU_NIC_ID_GENERATION) != generation + 1 ||
 			   h.id(SLU_NIC_ID_CONTROL) != 0 || h.read(h.queue_reg(1, SLU_NIC_QUEUE_CONTROL)) != 0 ||
-			   h.read(h.queue_reg(1, SLU_NIC_QUEUE_RX_RING_LO)) != 0 || h.read(h.queue_reg(2, SLU_NIC_QUEUE_TX_HEAD)) ||
+			   h.read(h.queue_reg(1, SLU_NIC_QUEUE_RX_RING_LO)) != 0 ||
+			   h.read(h.queue_reg(2, SLU_NIC_QUEUE_TX_HEAD)) ||
 			   h.read(SLU_NIC_CMD_BASE + SLU_NIC_CMD_HEAD) != 0 ||
 			   h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_SCRATCH0) != 0xC0FFEE ||
 			   h.read(h.port_reg(1, SLU_NIC_PORT_MAC_LO)) != 0x01020304;
@@ -1054,7 +1097,8 @@ static void resets(Tap &tap)
 		Bytes got(300);
 
 		h.pages.read(DATA, got.data(), 300);
-		broken += !h.rx_completion(3, &c) || c.len != 300 || got != f.data || dut.down[1].size() != 1 || dut.down[1][0] != f.data;
+		broken += !h.rx_completion(3, &c) || c.len != 300 || got != f.data || dut.down[1].size() != 1 ||
+			  dut.down[1][0] != f.data;
 		dut.down[1].clear();
 		dut.top.host_rst_i = 1;
 		dut.tick();

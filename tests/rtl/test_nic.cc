@@ -1,7 +1,7 @@
 /*
- * The whole card, sluice_nic: a driver in the bench programs flows through the command ring; frames that hit leave rewritten,
- * misses reach host rings, the host's frames reach the wires, statistics add up, and a reset of the host domain disturbs none
- * of what is offloaded. The flow engine's reference model judges every frame.
+ * The whole card, sluice_nic: a driver in the bench programs flows through the command ring; frames that hit leave
+ * rewritten, misses reach host rings, the host's frames reach the wires, statistics add up, and a reset of the host
+ * domain disturbs none of what is offloaded. The flow engine's reference model judges every frame.
  */
 #include <set>
 
@@ -31,8 +31,8 @@ struct Nic {
 	std::set<uint32_t> used;
 
 	explicit Nic(uint64_t seed)
-		: host(top), dma(dma_ports(top), &host.pages, seed), records(record_ports(), &record_pages, seed + 1),
-		  counters(counter_ports(top), &counter_pages, seed + 2), random(seed + 3)
+	    : host(top), dma(dma_ports(top), &host.pages, seed), records(record_ports(), &record_pages, seed + 1),
+	      counters(counter_ports(top), &counter_pages, seed + 2), random(seed + 3)
 	{
 		host.tick = [this] { tick(); };
 		record_pages.map(0, (8u << BUCKET_BITS) * 128);
@@ -142,8 +142,8 @@ struct Nic {
 		for (int i = 0; i < 200000; i++) {
 			tick();
 			top.eval();
-			if (in[0].empty() && in[1].empty() && !top.rx_valid_i && top.idle_o && dma.idle() && records.idle() &&
-			    counters.idle())
+			if (in[0].empty() && in[1].empty() && !top.rx_valid_i && top.idle_o && dma.idle() &&
+				records.idle() && counters.idle())
 				return true;
 		}
 		return false;
@@ -206,7 +206,8 @@ struct Nic {
 
 		flow.record(record, 1);
 		c.units = flow.ipv6 ? 3 : 2;
-		if (host.run(c, record, c.units - 1u) != 0 || host.run(host.command(SLU_NIC_OPCODE_SET_TAG, slot, at.tag)) != 0)
+		if (host.run(c, record, c.units - 1u) != 0 ||
+			host.run(host.command(SLU_NIC_OPCODE_SET_TAG, slot, at.tag)) != 0)
 			return false;
 		engine.flows[flow.key()] = flow;
 		return true;
@@ -231,11 +232,12 @@ struct Nic {
 	bool statistics_match()
 	{
 		if (host.run(host.command(SLU_NIC_OPCODE_FENCE)) != 0 ||
-		    host.run(host.command(SLU_NIC_OPCODE_READ_STATS, 0, 256, DATA)) != 0)
+			host.run(host.command(SLU_NIC_OPCODE_READ_STATS, 0, 256, DATA)) != 0)
 			return false;
 		for (uint32_t id = 0; id < 256; id++) {
-			if (host.pages.number(DATA + 16 * id, 6) != bytes[id] || host.pages.number(DATA + 16 * id + 6, 5) != packets[id] ||
-			    (packets[id] && host.pages.number(DATA + 16 * id + 11, 5) != 5000000 >> 10))
+			if (host.pages.number(DATA + 16 * id, 6) != bytes[id] ||
+				host.pages.number(DATA + 16 * id + 6, 5) != packets[id] ||
+				(packets[id] && host.pages.number(DATA + 16 * id + 11, 5) != 5000000 >> 10))
 				return false;
 		}
 		return true;
@@ -278,7 +280,8 @@ static void life(Tap &tap)
 	model::Flow f4 = make_flow(nic, 5, 1, false), f6 = make_flow(nic, 6, 2, true);
 
 	good &= nic.add_flow(f4, 2) && nic.add_flow(f6, 4);
-	tap.ok(good && h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_TAGS_VALID) == 2, "nic__command_ring__programs_two_flows");
+	tap.ok(good && h.read(SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_TAGS_VALID) == 2,
+		"nic__command_ring__programs_two_flows");
 
 	for (auto *f : {&f4, &f6}) {
 		shape.payload = f == &f4 ? 0 : 333;
@@ -286,7 +289,8 @@ static void life(Tap &tap)
 		model::Verdict v = nic.send(frame, 0);
 
 		nic.settle();
-		bool left = v.kind == model::FORWARD && nic.out[v.port].size() == 1 && nic.out[v.port].front() == v.frame;
+		bool left =
+			v.kind == model::FORWARD && nic.out[v.port].size() == 1 && nic.out[v.port].front() == v.frame;
 
 		tap.ok(left, std::string("nic__frame_of_an_offloaded_flow_") + (f->ipv6 ? "ipv6" : "ipv4") +
 				     "__leaves_the_other_wire_rewritten");
@@ -306,17 +310,19 @@ static void life(Tap &tap)
 	Bytes got(frame.size());
 
 	h.pages.read(DATA + 0x1000, got.data(), got.size());
-	tap.ok(h.rx_completion(0, &c) && c.reason == SLU_NIC_REASON_MISS && c.len == frame.size() && got == v.frame && c.port == 0 &&
-		       c.flags == (v.flags | SLU_NIC_RXF_RSS) && c.l3_off == v.l3_off && c.l4_off == v.l4_off,
-	       "nic__frame_of_an_unknown_flow__reaches_the_host_with_its_reason");
+	tap.ok(h.rx_completion(0, &c) && c.reason == SLU_NIC_REASON_MISS && c.len == frame.size() && got == v.frame &&
+			c.port == 0 && c.flags == (v.flags | SLU_NIC_RXF_RSS) && c.l3_off == v.l3_off &&
+			c.l4_off == v.l4_off,
+		"nic__frame_of_an_unknown_flow__reaches_the_host_with_its_reason");
 	h.pages.write(DATA + 0x3005, frame.data(), frame.size());
 	h.give_tx(2, DATA + 0x3005, (uint32_t)frame.size());
 	nic.settle();
-	tap.ok(nic.out[1].size() == 1 && nic.out[1].front() == frame && h.tx_done(2) == 1, "nic__frame_of_the_host__leaves_its_wire");
+	tap.ok(nic.out[1].size() == 1 && nic.out[1].front() == frame && h.tx_done(2) == 1,
+		"nic__frame_of_the_host__leaves_its_wire");
 	nic.out[1].clear();
 	tap.ok(h.stat(0, SLU_NIC_STAT_RX_FRAMES) == 3 && h.stat(0, SLU_NIC_STAT_HIT_FRAMES) == 2 &&
-		       h.stat(0, SLU_NIC_STAT_REASON_MISS) == 1 && h.stat(1, SLU_NIC_STAT_TX_HOST_FRAMES) == 1,
-	       "nic__port_statistics__tell_hits_misses_and_host_frames");
+			h.stat(0, SLU_NIC_STAT_REASON_MISS) == 1 && h.stat(1, SLU_NIC_STAT_TX_HOST_FRAMES) == 1,
+		"nic__port_statistics__tell_hits_misses_and_host_frames");
 
 	/* The host dies; the flows do not. */
 	nic.top.host_rst_i = 1;
@@ -330,9 +336,9 @@ static void life(Tap &tap)
 	nic.send(traffic::frame(nic.random, unknown, shape), 0);
 	nic.settle();
 	tap.ok(nic.out[1].size() == 1 && nic.out[1].front() == v.frame && h.id(SLU_NIC_ID_GENERATION) == 1,
-	       "nic__after_a_reset_of_the_host_domain__hits_go_on");
+		"nic__after_a_reset_of_the_host_domain__hits_go_on");
 	tap.ok(nic.dma.reads == reads && nic.dma.writes == writes && h.stat(0, SLU_NIC_STAT_HOST_OFF_DROP) == 1,
-	       "nic__after_a_reset_of_the_host_domain__misses_are_dropped_and_counted");
+		"nic__after_a_reset_of_the_host_domain__misses_are_dropped_and_counted");
 	nic.attach();
 	tap.ok(nic.statistics_match(), "nic__a_new_host__finds_statistics_complete");
 	tap.ok(nic.sound() && nic.settle(), "nic__after_all_that__the_card_is_idle");
@@ -425,11 +431,13 @@ static void storm(Tap &tap)
 		lost += expected[p].size() + nic.out[p].size();
 	}
 	tap.ok(forwarded > 3000 && !wrong && !lost,
-	       "nic__hits_among_misses_commands_and_resets__all_leave_right_and_in_order (" + std::to_string(forwarded) + " frames)");
-	tap.ok(host_frames > 300 && resets == 10, "nic__misses__keep_reaching_the_host_between_resets (" +
-							 std::to_string(host_frames) + " frames)");
+		"nic__hits_among_misses_commands_and_resets__all_leave_right_and_in_order (" +
+			std::to_string(forwarded) + " frames)");
+	tap.ok(host_frames > 300 && resets == 10,
+		"nic__misses__keep_reaching_the_host_between_resets (" + std::to_string(host_frames) + " frames)");
 	tap.ok(nic.statistics_match(), "nic__statistics_of_every_flow__are_exact_after_ten_resets");
-	tap.ok(nic.sound() && nic.settle() && !h.id(SLU_NIC_ID_MEMORY_ERRORS), "nic__after_the_storm__the_card_is_idle");
+	tap.ok(nic.sound() && nic.settle() && !h.id(SLU_NIC_ID_MEMORY_ERRORS),
+		"nic__after_the_storm__the_card_is_idle");
 }
 
 int main()
