@@ -186,6 +186,49 @@ static void table__crowded_bucket__overflows_and_finds_everything(void **state)
 	close_table(&x);
 }
 
+/* Far fuller than a table ever is: entries have to move, and the counts of overflow must stay right. */
+static void table__overloaded__moves_entries_and_loses_none(void **state)
+{
+	struct table x;
+	uint32_t sids[2001], count = 0, moved = 0;
+
+	(void)state;
+	open_table(&x, 2000);
+	x.t.bucket_count = 430; /* 93 % of the places */
+	for (uint32_t n = 1; n <= 2000; n++) {
+		uint32_t sid = add(&x.t, n, n & 1);
+
+		if (sid)
+			sids[count++] = sid;
+	}
+	assert_true(count > 1950);
+	for (uint32_t b = 0; b < 430; b++)
+		moved += x.t.buckets[b].overflow;
+	assert_true(moved > 300);
+	srand(5);
+	for (uint32_t i = 0; i < 50000; i++) {
+		uint32_t at = (uint32_t)rand() % count, sid;
+
+		slu_session_table_remove(&x.t, sids[at]);
+		sid = add(&x.t, 3000 + i, i & 1);
+		if (sid)
+			sids[at] = sid;
+		else
+			sids[at] = sids[--count];
+	}
+	assert_true(count > 1800);
+	for (uint32_t i = 0; i < count; i++)
+		assert_true(present(&x.t, sids[i]));
+	for (uint32_t i = 0; i < count; i++) {
+		slu_session_table_remove(&x.t, sids[i]);
+		if (i + 1 < count)
+			assert_true(present(&x.t, sids[count - 1]));
+	}
+	for (uint32_t b = 0; b < 430; b++)
+		assert_int_equal(x.t.buckets[b].overflow, 0);
+	close_table(&x);
+}
+
 static void table__families__never_match_each_other(void **state)
 {
 	struct table x;
@@ -431,6 +474,7 @@ int main(void)
 		cmocka_unit_test(table__removed_session__is_gone_and_its_place_is_used_again),
 		cmocka_unit_test(table__at_capacity__every_session_fits_and_one_more_is_refused),
 		cmocka_unit_test(table__crowded_bucket__overflows_and_finds_everything),
+		cmocka_unit_test(table__overloaded__moves_entries_and_loses_none),
 		cmocka_unit_test(table__families__never_match_each_other),
 		cmocka_unit_test(table__half_written_entries__are_dropped_by_the_scan),
 		cmocka_unit_test_setup_teardown(
