@@ -12,15 +12,16 @@ SIM_DIR := $(B)/hw/sim
 SIM_CXXFLAGS = -O3 -g1 -std=gnu++17 -fPIC -Iinclude -Ihw/sim -march=x86-64-v2 -fno-exceptions \
 	-DSLU_NIC_MODEL_BUCKET_BITS=$(NIC_BUCKET_BITS) -DSLU_NIC_MODEL_FLOW_ID_BITS=$(NIC_FLOW_ID_BITS)
 
-# $(1): folder of the variant, $(2): extra options of verilator.
+# $(1): folder of the variant, $(2): extra options of verilator, $(3): extra options of the compiler, $(4): what these need.
 define nic_model
 $(1)/obj/Vsluice_nic.mk: $$(NIC_RTL) hw/build.mk hw/sim/build.mk
 	@mkdir -p $(1)
 	$$(VERILATOR) --cc --compiler clang -O3 --x-assign fast --x-initial fast -Wno-fatal -Wno-lint $(RTL_LINT) --top-module sluice_nic \
 		$$(NIC_PARAMS) $(2) -I$$(NIC_RTL_DIR) --Mdir $(1)/obj $$(NIC_RTL)
 	@touch $$@
-$(1)/obj/Vsluice_nic__ALL.a: $(1)/obj/Vsluice_nic.mk
-	$$(MAKE) -C $(1)/obj -f Vsluice_nic.mk CXX=$$(SIM_CXX) OPT_FAST="-O3 -march=x86-64-v2 -fPIC" OPT_SLOW="-O1 -fPIC" \
+$(1)/obj/Vsluice_nic__ALL.a: $(1)/obj/Vsluice_nic.mk $(4)
+	@rm -f $(1)/obj/*.o
+	$$(MAKE) -C $(1)/obj -f Vsluice_nic.mk CXX=$$(SIM_CXX) OPT_FAST="-O3 -march=x86-64-v2 -fPIC $(3)" OPT_SLOW="-O1 -fPIC" \
 		OPT_GLOBAL="-O2 -fPIC" Vsluice_nic__ALL.a verilated.o verilated_threads.o $(if $(2),verilated_fst_c.o)
 $(1)/libslu_nic_model.a: $(1)/obj/Vsluice_nic__ALL.a hw/sim/nic_model.cc hw/sim/nic_model.h include/sluice/nic_regs.h
 	$$(SIM_CXX) $$(SIM_CXXFLAGS) -Wall -Wextra -Werror -DVM_TRACE=$(if $(2),1,0) -I$(1)/obj \
@@ -29,8 +30,21 @@ $(1)/libslu_nic_model.a: $(1)/obj/Vsluice_nic__ALL.a hw/sim/nic_model.cc hw/sim/
 	@rm -f $$@
 	ar rcs $$@ $(1)/nic_model.o $(1)/obj/*.o
 endef
-$(eval $(call nic_model,$(SIM_DIR)))
-$(eval $(call nic_model,$(SIM_DIR)/trace,--trace-fst --trace-structs))
+
+# The model is built twice: its code is far larger than the instruction cache, and clang lays it out by the profile of a
+# short run, which makes it about 1.4 times as fast. SIM_PROFILE= does without; so does a machine without llvm-profdata.
+LLVM_PROFDATA := $(shell $(SIM_CXX) -print-prog-name=llvm-profdata 2>/dev/null)
+SIM_PROFILE ?= $(if $(wildcard $(LLVM_PROFDATA)),$(SIM_DIR)/profile/model.profdata)
+$(eval $(call nic_model,$(SIM_DIR),,$(if $(SIM_PROFILE),-fprofile-instr-use=$(abspath $(SIM_PROFILE))),$(SIM_PROFILE)))
+$(eval $(call nic_model,$(SIM_DIR)/profile,,-fprofile-instr-generate,))
+$(eval $(call nic_model,$(SIM_DIR)/trace,--trace-fst --trace-structs,,))
+
+$(SIM_DIR)/profile/%: $(B)/tests/bench/nic/%.o $$(SIM_TEST_OBJS) $(B)/lib/libslu.a $(SIM_DIR)/profile/libslu_nic_model.a
+	$(SIM_CXX) -fprofile-instr-generate $^ $(NIC_MODEL_LIBS) -o $@
+$(SIM_DIR)/profile/model.profdata: $(SIM_DIR)/profile/flows
+	@rm -f $(@D)/*.profraw
+	LLVM_PROFILE_FILE=$(abspath $(@D))/flows.profraw FLOWS=256 FRAMES=60000 $(@D)/flows >$(@D)/log
+	$(LLVM_PROFDATA) merge -o $@ $(@D)/flows.profraw
 # What a program needs to link the model.
 NIC_MODEL_LIBS = -lstdc++ -lm -lpthread -latomic
 
@@ -44,6 +58,10 @@ $(B)/bin/sluice-nic: $(SIM_DIR)/main.o $(SIM_DIR)/libslu_nic_server.a $(SIM_DIR)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -ljansson $(NIC_MODEL_LIBS) -o $@
 PROGRAMS += $(B)/bin/sluice-nic
+# Not in `all`: what sluice-nic becomes with --trace.
+$(B)/bin/sluice-nic-trace: $(SIM_DIR)/main.o $(SIM_DIR)/libslu_nic_server.a $(SIM_DIR)/trace/libslu_nic_model.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -ljansson -lz $(NIC_MODEL_LIBS) -o $@
 
 $(B)/tests/unit/test_vnet: tests/unit/test_vnet.c $(SIM_DIR)/libslu_nic_server.a
 $(B)/tests/unit/test_dma_map: tests/unit/test_dma_map.c $(SIM_DIR)/libslu_nic_server.a

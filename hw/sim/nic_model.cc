@@ -1032,6 +1032,11 @@ void slu_nic_model_get_stats(const slu_nic_model *m, slu_nic_model_stats *stats)
 	stats->record_reads_high = m->rec_reads.in_flight_high;
 }
 
+bool slu_nic_model_can_trace(void)
+{
+	return VM_TRACE;
+}
+
 int slu_nic_model_trace(slu_nic_model *m, const char *path)
 {
 #if VM_TRACE

@@ -148,6 +148,9 @@ void slu_nic_model_fail_record_reads(struct slu_nic_model *m, uint32_t count);
 
 void slu_nic_model_get_stats(const struct slu_nic_model *m, struct slu_nic_model_stats *stats);
 
+/* Whether this build of the library has the code for waves, which makes it slower. */
+bool slu_nic_model_can_trace(void);
+
 /*
  * Writes FST waves of everything to `path` from now on; NULL ends it.
  *

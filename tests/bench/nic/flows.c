@@ -15,8 +15,8 @@
 #include "packet_edit.h"
 #include "tests/cosim/card.h"
 
-#define FLOWS 4096u
-#define FRAMES 1000000u
+#define FLOWS_MAX 4096u
+#define FRAMES_MAX 1000000u
 #define FRAME_BYTES 60u /* 64 with FCS */
 #define CHUNK 1024u     /* frames given to the wire at once */
 #define RECORD_CLOCKS 200u
@@ -26,9 +26,10 @@
 
 static struct {
 	struct card *card;
-	uint8_t in[FLOWS][FRAME_BYTES];
-	uint8_t want[FLOWS][FRAME_BYTES];
-	uint16_t order[FRAMES]; /* flow of each frame */
+	uint8_t in[FLOWS_MAX][FRAME_BYTES];
+	uint8_t want[FLOWS_MAX][FRAME_BYTES];
+	uint16_t order[FRAMES_MAX]; /* flow of each frame */
+	uint32_t flows, frames;
 	uint32_t sent, arrived, wrong;
 	uint64_t first_clock, last_clock;
 } bench;
@@ -127,7 +128,7 @@ static void start(struct slu_nic_latency record)
 
 	bench.card = card_create(&config);
 	card_write_next_hop(bench.card, 3, &hop);
-	for (unsigned int f = 0; f < FLOWS; f++) {
+	for (unsigned int f = 0; f < bench.flows; f++) {
 		struct slu_rule rule;
 		int err;
 
@@ -157,22 +158,22 @@ static void run_load(const char *name, double *clocks_per_cpu_s)
 	unsigned int seed = 1;
 
 	bench.sent = bench.arrived = bench.wrong = 0;
-	while (bench.sent < FRAMES) {
+	while (bench.sent < bench.frames) {
 		/* The wire never runs dry: the next chunk comes before the last one has gone. */
-		for (unsigned int i = 0; i < CHUNK && bench.sent < FRAMES; i++)
-			send((unsigned int)rand_r(&seed) % FLOWS);
+		for (unsigned int i = 0; i < CHUNK && bench.sent < bench.frames; i++)
+			send((unsigned int)rand_r(&seed) % bench.flows);
 		slu_nic_model_run(card_model(bench.card), bench.sent == CHUNK ? CHUNK / 2 : CHUNK);
 	}
-	if (!card_settle(bench.card, 2 * FRAMES))
+	if (!card_settle(bench.card, 2 * bench.frames))
 		bench.wrong++;
 	*clocks_per_cpu_s = (double)(clocks_now() - clock) / (cpu_now() - cpu);
-	if (bench.arrived != FRAMES || bench.wrong) {
+	if (bench.arrived != bench.frames || bench.wrong) {
 		fprintf(stderr, "%s: %u of %u frames arrived, %u wrong; wire FIFO dropped %llu\n", name, bench.arrived,
-			FRAMES, bench.wrong,
+			bench.frames, bench.wrong,
 			(unsigned long long)card_port_stat(bench.card, 0, SLU_NIC_STAT_RX_FIFO_DROP));
 		exit(1);
 	}
-	printf("%s %.3f clocks\n", name, (double)(bench.last_clock - bench.first_clock) / (FRAMES - 1));
+	printf("%s %.3f clocks\n", name, (double)(bench.last_clock - bench.first_clock) / (bench.frames - 1));
 	fflush(stdout);
 }
 
@@ -181,16 +182,16 @@ static void check_statistics(void)
 {
 	uint64_t packets = 0, bytes = 0;
 
-	for (unsigned int f = 0; f < FLOWS; f++) {
+	for (unsigned int f = 0; f < bench.flows; f++) {
 		uint64_t p, b;
 
 		card_flow_stats(bench.card, f, &p, &b);
 		packets += p;
 		bytes += b;
 	}
-	if (packets != FRAMES + PROBES || bytes != packets * FRAME_BYTES) {
+	if (packets != bench.frames + PROBES || bytes != packets * FRAME_BYTES) {
 		fprintf(stderr, "flow statistics: %llu packets, %llu bytes for %u frames\n",
-			(unsigned long long)packets, (unsigned long long)bytes, FRAMES + PROBES);
+			(unsigned long long)packets, (unsigned long long)bytes, bench.frames + PROBES);
 		exit(1);
 	}
 }
@@ -204,7 +205,7 @@ static void run_latency(void)
 		uint32_t clocks = 0;
 
 		bench.sent = bench.arrived = bench.wrong = 0;
-		send(i * 61 % FLOWS);
+		send(i * 61 % bench.flows);
 		/* This one only puts the beat on the wire. */
 		slu_nic_model_run(card_model(bench.card), 1);
 		while (!bench.arrived && clocks < 100000) {
@@ -224,10 +225,24 @@ static void run_latency(void)
 	fflush(stdout);
 }
 
+/* A smaller run than the maximum, from the environment. */
+static uint32_t setting(const char *name, uint32_t min, uint32_t max)
+{
+	const char *text = getenv(name);
+	unsigned long value = text ? strtoul(text, NULL, 0) : max;
+
+	if (value >= min && value <= max)
+		return (uint32_t)value;
+	fprintf(stderr, "%s must be %u to %u\n", name, min, max);
+	exit(2);
+}
+
 int main(void)
 {
 	double speed, unused;
 
+	bench.flows = setting("FLOWS", 1, FLOWS_MAX);
+	bench.frames = setting("FRAMES", 2 * CHUNK, FRAMES_MAX);
 	start((struct slu_nic_latency){RECORD_CLOCKS, RECORD_CLOCKS});
 	run_load("nic.clocks_per_frame_64B", &speed);
 	run_latency();
