@@ -22,6 +22,8 @@
 #define BURST 32
 #define ROUND_PACKETS 4000000u
 #define ROUNDS_MAX 99
+#define EXPIRY_US 1000000000u     /* more than the listener's longest time-out */
+#define REOPEN_FLOWS_MAX 2000000u /* more take too long to open again and again */
 
 struct bench {
 	struct slu_dataplane *dp;
@@ -36,6 +38,7 @@ struct bench {
 	struct slu_ip locals[SOURCE_LOCALS];
 	struct slu_generation generation;
 	uint64_t given;
+	uint64_t offset_us; /* of the worker's time: a jump ends all sessions */
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -165,8 +168,19 @@ static uint16_t turn(struct bench *b)
 static void tick(struct bench *b)
 {
 	slu_worker_poll(b->w);
-	slu_worker_tick(b->w, clock_ns(CLOCK_MONOTONIC) / 1000);
+	slu_worker_tick(b->w, clock_ns(CLOCK_MONOTONIC) / 1000 + b->offset_us);
 	slu_worker_offload_flush(b->w);
+}
+
+/* Ends all sessions by their time-out. Returns sessions per CPU second. */
+static double expire_all(struct bench *b)
+{
+	uint64_t start = cpu_ns(), count = slu_dataplane_session_count(b->dp);
+
+	b->offset_us += EXPIRY_US;
+	while (slu_dataplane_session_count(b->dp))
+		tick(b);
+	return (double)count * 1e9 / (double)(cpu_ns() - start);
 }
 
 static void run(struct bench *b, enum source_mode mode, uint32_t from, uint32_t to)
@@ -280,7 +294,8 @@ int main(int argc, char **argv)
 	uint32_t flows = argc > 2 ? (uint32_t)strtoul(argv[1], NULL, 0) : 0;
 	uint32_t family = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 0;
 	unsigned int rounds = argc > 3 ? (unsigned int)strtoul(argv[3], NULL, 0) : 5;
-	double ns[ROUNDS_MAX], rate;
+	double ns[ROUNDS_MAX], rates[ROUNDS_MAX], ended[ROUNDS_MAX];
+	unsigned int opened = 1;
 	struct bench b = {0};
 	uint64_t before;
 
@@ -293,15 +308,26 @@ int main(int argc, char **argv)
 	b.source = source_of(0);
 	before = resident_bytes();
 	make_dataplane(&b, flows);
-	rate = open_all(&b);
+	rates[0] = open_all(&b);
 	before = resident_bytes() - before;
+	for (unsigned int i = 1; i < rounds && flows <= REOPEN_FLOWS_MAX; i++) {
+		ended[i - 1] = expire_all(&b);
+		rates[i] = open_all(&b);
+		opened++;
+	}
 	traffic(&b, RTE_MAX(2 * flows, 1000000u)); /* everything touched once */
 	for (unsigned int i = 0; i < rounds; i++)
 		ns[i] = traffic(&b, ROUND_PACKETS);
 	verify(&b);
 	qsort(ns, rounds, sizeof(*ns), by_value);
+	qsort(rates, opened, sizeof(*rates), by_value);
+	qsort(ended, opened - 1, sizeof(*ended), by_value);
 	printf("l4.ns_per_packet.fullnat%s_%s %.1f ns\n", family == 6 ? "6" : "", size_name(flows), ns[rounds / 2]);
-	printf("l4.new_connections_per_cpu_s.fullnat%s_%s %.0f 1/s\n", family == 6 ? "6" : "", size_name(flows), rate);
+	printf("l4.new_connections_per_cpu_s.fullnat%s_%s %.0f 1/s\n", family == 6 ? "6" : "", size_name(flows),
+		rates[opened / 2]);
+	if (opened > 1)
+		printf("l4.expired_sessions_per_cpu_s.fullnat%s_%s %.0f 1/s\n", family == 6 ? "6" : "",
+			size_name(flows), ended[(opened - 1) / 2]);
 	printf("l4.session_bytes.fullnat%s_%s %.1f B\n", family == 6 ? "6" : "", size_name(flows),
 		(double)before / flows);
 	return 0;

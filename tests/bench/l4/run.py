@@ -76,6 +76,7 @@ def main():
                 print(f"l4.testpmd_rxonly_ns_per_packet.{key} {rxonly(plugin, flows, family):.1f} ns")
                 if key == "fullnat_1M":
                     print("l4.new_connections_per_cpu_s", *lines[f"l4.new_connections_per_cpu_s.{key}"])
+                    print("l4.expired_sessions_per_cpu_s", *lines[f"l4.expired_sessions_per_cpu_s.{key}"])
                 if key == "fullnat_10M":
                     print("l4.session_bytes", *lines[f"l4.session_bytes.{key}"])
                 if key == "fullnat6_10M":
