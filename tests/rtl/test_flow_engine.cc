@@ -283,6 +283,13 @@ static void test_table_port()
 		b.table(READ_RECORD, slot);
 		record &= !b.table_error() && !memcmp(b.table_data, &b.memory[slot * 128], 128);
 	}
+	unsigned all = 0;
+	for (uint32_t bucket = 0; bucket < 1u << b.BUCKET_BITS; bucket++) {
+		b.table(DUMP, bucket);
+		for (int i = 0; i < 8; i++)
+			all += b.table_data[4 * i + 3] >> 7;
+	}
+	dump &= all == 120;
 	for (uint16_t i = 0; i < 10; i++) {
 		b.table(READ_NEXTHOP, i);
 		nh &= !memcmp(b.table_data, &b.model.next_hops[i], 32);
@@ -294,7 +301,7 @@ static void test_table_port()
 	b.table(FENCE);
 	record &= !b.table_error();
 	tap.ok(valid, "setting a valid tag again does not count twice");
-	tap.ok(dump, "DUMP shows every tag in its slot");
+	tap.ok(dump, "DUMP shows every tag in its slot, and no other");
 	tap.ok(record, "READ_RECORD gives the 128 bytes of a slot, or the memory's error");
 	tap.ok(nh, "READ_NEXTHOP gives what WRITE_NEXTHOP wrote");
 
@@ -313,6 +320,29 @@ static void test_table_port()
 		"FLOW_RESET clears tags and next hops, and every frame misses");
 	if (!b.error.empty())
 		fprintf(stderr, "# %s\n", b.error.c_str());
+}
+
+static void test_flow_reset_pulse()
+{
+	EngineBench b(19);
+	std::vector<Flow> flows = table(b, 60, false);
+
+	b.latency_min = 50;
+	b.latency_max = 100;
+	/* Lookups are under way: they end, the ones after them do not hit. */
+	for (int i = 0; i < 100; i++)
+		b.send(0, traffic::frame(b.random, flows[b.random.below(60)], Shape()), false, false);
+	b.run(110);
+	b.top->flow_rst_i = 1;
+	b.clock();
+	b.top->flow_rst_i = 0;
+	b.run(20);
+	bool busy = b.top->busy_o;
+	for (unsigned limit = 20000; limit && (b.top->busy_o || !b.top->idle_o); limit--)
+		b.clock();
+	uint64_t hits = b.statistic(0, SLU_NIC_STAT_HIT_FRAMES), off = b.statistic(0, SLU_NIC_STAT_REASON_EXCEPTION);
+	tap.ok(busy && b.top->idle_o && b.top->tags_valid_o == 0 && hits > 0 && hits + off + b.statistic(0, SLU_NIC_STAT_REASON_MISS) == 100,
+		"a reset of the flow domain clears the table while lookups are in flight, and loses no frame");
 }
 
 static void test_record_errors()
@@ -457,6 +487,7 @@ int main(int argc, char **argv)
 	test_statistics();
 	test_runts_giants();
 	test_table_port();
+	test_flow_reset_pulse();
 	test_record_errors();
 	test_overload();
 	test_moves(16, 1, 8);

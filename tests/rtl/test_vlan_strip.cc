@@ -74,7 +74,7 @@ int main()
 				memcpy(data + 60, &top.tail_o, 4);
 				odd += top.first_o != current.empty();
 				odd += !top.last_o && top.bytes_o != 64;
-				odd += top.bytes_o > 64;
+				odd += top.bytes_o == 0 || top.bytes_o > 64;
 				current.insert(current.end(), data, data + top.bytes_o);
 				if (top.last_o) {
 					out.push_back({current, (bool)top.err_o, (bool)top.tagged_o, top.tci_o});
