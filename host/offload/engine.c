@@ -196,7 +196,11 @@ static void drop_hop(struct slu_engine *engine, uint32_t at)
 	engine->counters.hops--;
 }
 
-/* The hop for a destination, referenced once more; *wire is how frames leave. */
+/*
+ * The hop for a destination, referenced once more. *wire is how frames leave:
+ * as the worker knew it, or newer. A neighbour that is being probed at this
+ * moment is still good; if its answer brings another MAC the hop follows.
+ */
 static int get_hop(struct slu_engine *engine, uint16_t flow_port, const struct slu_ip *destination,
 	struct slu_nexthop *wire, uint32_t *result)
 {
@@ -204,8 +208,10 @@ static int get_hop(struct slu_engine *engine, uint16_t flow_port, const struct s
 	uint64_t hash;
 	uint16_t port;
 
-	if (slu_kernel_next_hop(engine->settings.kernel, destination, &port, &neighbour) != 0 ||
-		slu_kernel_neighbour(engine->settings.kernel, port, &neighbour, wire) != 0)
+	if (slu_kernel_next_hop(engine->settings.kernel, destination, &port, &neighbour) != 0)
+		return -EAGAIN;
+	if (slu_kernel_neighbour(engine->settings.kernel, port, &neighbour, wire) != 0 &&
+		wire->port != engine->settings.ports[port].id)
 		return -EAGAIN;
 	hash = hash_hop(flow_port, port, &neighbour);
 	*result = find_hop(engine, hash, flow_port, port, &neighbour);
