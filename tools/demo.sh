@@ -102,8 +102,10 @@ traffic() {
 	echo "       $(requests_per_second) requests a second"
 }
 
+# The session of the long download, which has a client port of its own.
+download_port=20000
 the_session() {
-	LAB_CTL sessions --json | jq -c '[.sessions[] | select(.vip.port == 80 and .state == "ESTABLISHED")]'
+	LAB_CTL sessions --json | jq -c --argjson port $download_port '[.sessions[] | select(.client.port == $port)]'
 }
 
 session_on_card() {
@@ -129,7 +131,7 @@ bytes_downloaded() {
 
 agent_dies() {
 	local before identity second
-	lab_start download client curl -sS -f --max-time 120 -o "$LAB/slow" "http://$vip/slow"
+	lab_start download client curl -sS -f --max-time 120 --local-port $download_port -o "$LAB/slow" "http://$vip/slow"
 	claim 'a download at 200 kB/s is under way, both directions on the card' \
 		lab_until 10 'the card has the download' session_on_card
 	sleep 2

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Proves make before break by induction, and shows that each mutant breaks it within 20 clocks. TAP.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 
