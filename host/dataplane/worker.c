@@ -11,8 +11,8 @@
 #define IDLE_US 250000
 #define BUSY_US 1000
 #define RECEIVED_MAX 64
-#define CHUNK                                                                                                          \
-	8 /* packets worked on at once; two chunks are under way, and all of their lines fit the first-level cache */
+/* Packets of a stage. Three stages are under way, and all of their lines fit the first-level cache. */
+#define CHUNK 8
 
 /* ----------------------------------------------------------------- helpers */
 
@@ -323,25 +323,21 @@ static inline void forward_chunk(struct slu_worker *w, uint16_t from, uint16_t t
 }
 
 /*
- * Chunks overlap: while the sessions of one are on their way from memory, the next one is parsed; while its buckets are
- * on their way, the first is forwarded.
+ * Chunks overlap: while the buckets of one are on their way from memory, the sessions of the chunk before it are looked for,
+ * and the chunk before that is forwarded.
  */
 void slu_worker_burst(struct slu_worker *w, uint16_t in_port, struct rte_mbuf **packets, uint16_t count)
 {
-	uint16_t from = 0, to = RTE_MIN(CHUNK, count);
-
 	RTE_ASSERT(count <= SLU_BURST_MAX && in_port < SLU_PORTS_MAX);
 	slu_worker_refresh(w);
 	w->counters[SLU_COUNT_RX] += count;
-	parse_chunk(w, in_port, packets, from, to, count);
-	while (from < count) {
-		uint16_t next = RTE_MIN(to + CHUNK, count);
-
-		find_chunk(w, from, to);
-		parse_chunk(w, in_port, packets, to, next, count);
-		forward_chunk(w, from, to);
-		from = to;
-		to = next;
+	for (int from = 0; from < count + 2 * CHUNK; from += CHUNK) {
+		if (from < count)
+			parse_chunk(w, in_port, packets, (uint16_t)from, RTE_MIN(from + CHUNK, count), count);
+		if (from >= CHUNK && from - CHUNK < count)
+			find_chunk(w, (uint16_t)(from - CHUNK), RTE_MIN(from, count));
+		if (from >= 2 * CHUNK)
+			forward_chunk(w, (uint16_t)(from - 2 * CHUNK), RTE_MIN(from - CHUNK, count));
 	}
 }
 
