@@ -78,7 +78,7 @@ $(B)/tests/fuzz/fuzz_vfio_user: tests/fuzz/fuzz_vfio_user.c $(SIM_SERVER_SRCS) $
 FUZZERS += $(B)/tests/fuzz/fuzz_vfio_user
 
 # What test programs around the model share, and their flags.
-SIM_TEST_CFLAGS = -D_GNU_SOURCE -DSLU_NIC_MODEL_BUCKET_BITS=$(NIC_BUCKET_BITS) -DSLU_NIC_MODEL_FLOW_ID_BITS=$(NIC_FLOW_ID_BITS)
+SIM_TEST_CFLAGS = -D_GNU_SOURCE
 SIM_TEST_OBJS := $(B)/tests/cosim/card.o $(B)/driver/base/rule.o
 SIM_TEST_LIBS := $(B)/lib/libslu.a $(SIM_DIR)/libslu_nic_model.a
 $(B)/tests/cosim/%.o $(B)/tests/bench/nic/%.o: CFLAGS += $(SIM_TEST_CFLAGS)

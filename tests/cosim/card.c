@@ -32,6 +32,7 @@ struct card {
 	struct slu_flow_place *place;
 	uint8_t *memory;
 	uint32_t secret[SLU_NIC_HASH_KEYS];
+	unsigned int bucket_bits;
 	uint32_t cmd_tail, cpl_head, cookie;
 	uint32_t rx_head[SLU_NIC_MODEL_PORTS];
 };
@@ -193,7 +194,7 @@ int card_insert(struct card *c, const struct slu_rule *rule, uint32_t flow_id, u
 	int err;
 
 	slu_rule_key(rule, &key);
-	hash = slu_flow_hash_compute(&key, c->secret, SLU_NIC_MODEL_BUCKET_BITS);
+	hash = slu_flow_hash_compute(&key, c->secret, c->bucket_bits);
 	err = slu_flow_place_insert(c->place, hash.bucket, hash.tag, &plan);
 	if (err)
 		return err;
@@ -342,8 +343,10 @@ struct card *card_create(const struct card_config *config)
 	c->memory = aligned_alloc(4096, MEMORY_BYTES);
 	memset(c->memory, 0, MEMORY_BYTES);
 	err = slu_nic_model_create(&model, &c->model);
-	if (!err)
-		err = slu_flow_place_create(SLU_NIC_MODEL_BUCKET_BITS, &c->place);
+	if (err)
+		fail("%s", strerror(-err));
+	c->bucket_bits = card_read(c, SLU_NIC_FLOW_BASE + SLU_NIC_FLOW_BUCKET_BITS);
+	err = slu_flow_place_create(c->bucket_bits, &c->place);
 	if (err)
 		fail("%s", strerror(-err));
 	set_up(c);

@@ -896,11 +896,15 @@ static void stream__random_bytes__server_lives(void **state)
 static int start_server(void **state)
 {
 	int out[2];
-	char line[16] = {0};
+	char line[16] = {0}, program[4096];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
 
 	(void)state;
-	if (!mkdtemp(folder) || pipe(out))
+	if (n < 0 || !mkdtemp(folder) || pipe(out))
 		return -1;
+	/* This is build/tests/cosim/test_vfio_user. */
+	program[n] = 0;
+	strcpy(strrchr(program, '/'), "/../../bin/sluice-nic");
 	snprintf(socket_path, sizeof(socket_path), "%s/nic.sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
 	server = fork();
@@ -909,7 +913,7 @@ static int start_server(void **state)
 
 		dup2(out[1], 1);
 		dup2(log, 2);
-		execl(SLUICE_NIC, "sluice-nic", "--socket", socket_path, (char *)NULL);
+		execl(program, "sluice-nic", "--socket", socket_path, (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
