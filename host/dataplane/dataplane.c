@@ -85,7 +85,6 @@ static int make_worker(struct slu_dataplane *dp, uint32_t id, const struct slu_d
 	w->id = id;
 	w->now_us = s->now_us;
 	w->now_tick = slu_session_tick(s->now_us);
-	w->neigh_epoch = UINT16_MAX;
 	w->answer_tokens = SLU_ANSWERS_BURST;
 	w->answer_time_us = s->now_us;
 	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random))
@@ -238,7 +237,7 @@ const struct slu_generation *slu_dataplane_publish(struct slu_dataplane *dp, con
 
 struct slu_neigh_view *slu_dataplane_publish_neigh(struct slu_dataplane *dp, struct slu_neigh_view *view)
 {
-	/* 0 marks sessions that never resolved, 65,535 workers without a view. */
+	/* 0 marks sessions that never resolved. */
 	dp->neigh_epoch = (uint16_t)(dp->neigh_epoch % (UINT16_MAX - 1) + 1);
 	if (view)
 		view->epoch = dp->neigh_epoch;

@@ -51,7 +51,7 @@ const struct slu_nexthop *slu_forward_nexthop(struct slu_worker *w, uint32_t sid
 		hot->bytes_nexthop[1] |= SLU_NEXTHOP_NONE;
 		hot->nexthop_epoch = w->neigh_epoch;
 	}
-	if ((uint16_t)hot->bytes_nexthop[dir] != SLU_NEXTHOP_NONE)
+	if ((uint16_t)hot->bytes_nexthop[dir] < w->hop_count)
 		return &w->hops[(uint16_t)hot->bytes_nexthop[dir]];
 	destination = slu_forward_destination(&w->table, sid, dir);
 	result = slu_neigh_resolve(w->neigh, &destination, &hop, &port, &via);

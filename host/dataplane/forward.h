@@ -103,7 +103,7 @@ static inline void slu_forward_plain(struct slu_worker *w, struct slu_packet *p,
 	const struct slu_nexthop *hop = &w->hops[index];
 	uint8_t *frame;
 
-	if (unlikely(hot->nexthop_epoch != w->neigh_epoch || index == SLU_NEXTHOP_NONE || slu_forward_ttl(p) <= 1 ||
+	if (unlikely(hot->nexthop_epoch != w->neigh_epoch || index >= w->hop_count || slu_forward_ttl(p) <= 1 ||
 		     hop->mtu < p->ip_bytes || hop->vlan_tci)) {
 		slu_forward_packet(w, p, sid, dir);
 		return;

@@ -65,6 +65,15 @@ bool slu_worker_try_next(struct slu_worker *w, struct slu_packet *p)
 	return true;
 }
 
+/* Epochs begin again once in 65,534 views: no session may still have one of the last time. */
+static void forget_hops(struct slu_worker *w)
+{
+	uint32_t sid = 0;
+
+	while (slu_session_table_next(&w->table, &sid))
+		slu_session_table_hot(&w->table, sid)->nexthop_epoch = 0;
+}
+
 void slu_worker_refresh(struct slu_worker *w)
 {
 	const struct slu_generation *g = __atomic_load_n(&w->dp->generation, __ATOMIC_ACQUIRE);
@@ -75,9 +84,12 @@ void slu_worker_refresh(struct slu_worker *w)
 		w->index = g ? g->index : NULL;
 	}
 	if (unlikely(n != w->neigh)) {
+		if (n && n->epoch < w->neigh_epoch)
+			forget_hops(w);
 		w->neigh = n;
 		w->hops = n ? n->hops : NULL;
-		w->neigh_epoch = n ? n->epoch : UINT16_MAX;
+		w->hop_count = n ? (uint16_t)n->hop_count : 0;
+		w->neigh_epoch = n ? n->epoch : w->neigh_epoch;
 	}
 }
 
@@ -323,8 +335,8 @@ static inline void forward_chunk(struct slu_worker *w, uint16_t from, uint16_t t
 }
 
 /*
- * Chunks overlap: while the buckets of one are on their way from memory, the sessions of the chunk before it are looked for,
- * and the chunk before that is forwarded.
+ * Chunks overlap: while the buckets of one are on their way from memory, the sessions of the chunk before it are looked
+ * for, and the chunk before that is forwarded.
  */
 void slu_worker_burst(struct slu_worker *w, uint16_t in_port, struct rte_mbuf **packets, uint16_t count)
 {
@@ -426,6 +438,12 @@ uint32_t slu_worker_tick(struct slu_worker *w, uint64_t now_us)
 
 void slu_worker_offline(struct slu_worker *w)
 {
+	/* Both may be freed from now on, and what is published next may stand at the same address. */
+	w->generation = NULL;
+	w->index = NULL;
+	w->neigh = NULL;
+	w->hops = NULL;
+	w->hop_count = 0;
 	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id);
 }
 

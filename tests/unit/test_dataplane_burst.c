@@ -456,6 +456,33 @@ static void burst__blind_rst__evicts_nothing(void **state)
 	assert_int_equal(slu_dataplane_session_count(f.dp), 0);
 }
 
+/* What is freed and allocated again while a worker sleeps often has the old address. */
+static void burst__after_a_sleep__a_new_view_at_the_old_address_is_seen(void **state)
+{
+	struct flow syn = fixture_request(&f, 6, 80, SYN);
+	struct slu_ip gateway = fixture_ip(f.family == 4 ? "198.18.1.1" : "fd00:1::1");
+	struct slu_nexthop hop = {.port = CLIENT_PORT, .dst_mac = {2, 7, 7, 7, 7, 7}};
+	struct flow arrived = fixture_connect(&f, &syn), reply = fixture_reply(&arrived, ACK);
+	struct seen s;
+
+	(void)state;
+	slu_worker_offline(f.w);
+	slu_listener_index_free(f.generation.index);
+	f.listeners[LISTENER_TCP].port_first = f.listeners[LISTENER_TCP].port_last = 90;
+	f.listeners[LISTENER_TCP].address.bytes[15] ^= f.family == 6; /* another place in the hash */
+	assert_int_equal(slu_listener_index_build(&f.generation), 0);
+	slu_dataplane_publish(f.dp, &f.generation);
+	assert_int_equal(slu_neigh_view_add_neighbour(f.neigh, &gateway, &hop), 0);
+	slu_dataplane_publish_neigh(f.dp, f.neigh);
+	slu_worker_online(f.w);
+	s = fixture_send(&f, BACKEND_PORT, &reply);
+	assert_true(s.sent);
+	assert_int_equal(s.dst_mac[1], 7);
+	syn.sport++;
+	assert_false(fixture_send(&f, CLIENT_PORT, &syn).port == BACKEND_PORT);
+	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_NO_LISTENER), 1);
+}
+
 static void burst__table_full__drops_with_a_count_and_recovers(void **state)
 {
 	struct flow syn = fixture_request(&f, 6, 80, SYN);
@@ -502,6 +529,7 @@ int main(void)
 		BOTH(burst__sessions_time_out__and_a_busy_one_does_not),
 		BOTH(burst__half_open__times_out_after_a_minute),
 		BOTH(burst__blind_rst__evicts_nothing),
+		BOTH(burst__after_a_sleep__a_new_view_at_the_old_address_is_seen),
 		BOTH(burst__table_full__drops_with_a_count_and_recovers),
 	};
 
