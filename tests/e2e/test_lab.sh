@@ -37,6 +37,10 @@ ends() {
 		echo "/run/$id is left"
 		return 1
 	}
+	[ ! -e "/dev/shm/${id/./}" ] || {
+		echo "/dev/shm/${id/./} is left"
+		return 1
+	}
 	if ip netns list | grep -F "${id/./}-"; then
 		return 1
 	fi

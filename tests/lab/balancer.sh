@@ -53,11 +53,10 @@ lab_plain() {
 
 # lab_config: writes $LAB/sluiced.yaml; groups and listeners come on standard input.
 lab_config() {
-	mkdir -p "$LAB/state"
 	cat >"$LAB/sluiced.yaml" <<-END
 		version: 1
 		node: lb1
-		state_dir: $LAB/state
+		state_dir: $LAB_STATE
 		api: $LAB/api.sock
 		workers: 1
 		sessions: ${LAB_SESSIONS:-65536}

@@ -2,10 +2,11 @@
 # that leaves nothing behind. To be sourced by bash; the functions fail by return status, so that `set -e` ends the script.
 #
 # Everything a lab makes carries its id: namespaces $LAB_ID-name, files under $LAB (in /run, for root alone, because EAL
-# refuses a driver below a world-writable folder). Two labs never meet. Nothing is made in the caller's namespace.
+# refuses a driver below a world-writable folder) and, in memory, under $LAB_STATE. Two labs never meet. Nothing is made in the caller's namespace.
 # shellcheck shell=bash
 
 LAB=     # folder of this lab
+LAB_STATE= # in memory
 LAB_ID=  # prefix of its namespaces
 declare -A LAB_PIDS=() # name of a process -> pid
 LAB_NAMESPACES=()
@@ -19,6 +20,8 @@ lab_open() {
 	LAB=$(mktemp -d /run/slu.XXXXXX)
 	LAB_ID=${LAB#/run/}
 	LAB_ID=${LAB_ID/./}
+	LAB_STATE=/dev/shm/$LAB_ID
+	mkdir -m 700 "$LAB_STATE"
 	mkdir "$LAB/log"
 	trap lab_close EXIT
 	trap 'exit 129' HUP
@@ -50,7 +53,7 @@ lab_close() {
 	if [ -n "${LAB_KEEP_LOGS:-}" ]; then
 		mkdir -p "$LAB_KEEP_LOGS" && cp "$LAB"/log/* "$LAB_KEEP_LOGS"/ 2>/dev/null
 	fi
-	rm -rf "$LAB"
+	rm -rf "$LAB" "$LAB_STATE"
 	exit "$status"
 }
 
