@@ -899,7 +899,7 @@ static void commands(Tap &tap)
 	std::deque<uint32_t> cookies;
 
 	for (unsigned round = 0; round < 40; round++) {
-		for (unsigned i = 0; i < 24; i++) {
+		for (unsigned i = 0; i < 23; i++) {
 			c = h.command(i % 5 == 4 ? 200 : SLU_NIC_OPCODE_SET_TAG, dut.random.below(SLOTS), i);
 			if (i % 3)
 				c.flags = SLU_NIC_CMD_FLAG_QUIET;
