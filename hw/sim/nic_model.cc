@@ -940,6 +940,9 @@ int slu_nic_model_wire_rx(slu_nic_model *m, unsigned int port, const void *frame
 	wire_in &w = m->rx[port];
 	if (w.free_beats() < (len + BEAT_BYTES - 1) / BEAT_BYTES || w.frame_tail - w.frame_head == wire_in::FRAMES)
 		return -ENOSPC;
+	/* From the start again: what was used last is still in the cache. */
+	if (w.empty())
+		w.frame_head = w.frame_tail = w.beat_head = w.beat_tail = 0;
 	w.frame[w.frame_tail++ & (wire_in::FRAMES - 1)] = (uint32_t)len | (uint32_t)bad << 31;
 	while (len) {
 		size_t part = len < BEAT_BYTES ? len : BEAT_BYTES;

@@ -15,6 +15,7 @@
 #include "packet_edit.h"
 #include "tests/cosim/card.h"
 
+#define FLOWS 1024u
 #define FLOWS_MAX 4096u
 #define FRAMES_MAX 1000000u
 #define FRAME_BYTES 60u /* 64 with FCS */
@@ -225,11 +226,11 @@ static void run_latency(void)
 	fflush(stdout);
 }
 
-/* A smaller run than the maximum, from the environment. */
-static uint32_t setting(const char *name, uint32_t min, uint32_t max)
+/* A number from the environment, or the usual one. */
+static uint32_t setting(const char *name, uint32_t usual, uint32_t min, uint32_t max)
 {
 	const char *text = getenv(name);
-	unsigned long value = text ? strtoul(text, NULL, 0) : max;
+	unsigned long value = text ? strtoul(text, NULL, 0) : usual;
 
 	if (value >= min && value <= max)
 		return (uint32_t)value;
@@ -241,8 +242,8 @@ int main(void)
 {
 	double speed, unused;
 
-	bench.flows = setting("FLOWS", 1, FLOWS_MAX);
-	bench.frames = setting("FRAMES", 2 * CHUNK, FRAMES_MAX);
+	bench.flows = setting("FLOWS", FLOWS, 1, FLOWS_MAX);
+	bench.frames = setting("FRAMES", FRAMES_MAX, 2 * CHUNK, FRAMES_MAX);
 	start((struct slu_nic_latency){RECORD_CLOCKS, RECORD_CLOCKS});
 	run_load("nic.clocks_per_frame_64B", &speed);
 	run_latency();
