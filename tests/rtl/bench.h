@@ -13,7 +13,8 @@
 #include <string>
 #include <vector>
 
-namespace bench {
+namespace bench
+{
 
 typedef std::vector<uint8_t> Bytes;
 

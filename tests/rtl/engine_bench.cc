@@ -211,10 +211,12 @@ void EngineBench::match_tx(unsigned port, const Bytes &frame)
 
 		if (queue.empty())
 			continue;
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "; source %u expects %zu bytes", source, queue.front().size());
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "; source %u expects %zu bytes", source,
+			queue.front().size());
 		for (size_t i = 0, shown = 0; i < frame.size() && i < queue.front().size() && shown < 8; i++) {
 			if (frame[i] != queue.front()[i]) {
-				at += snprintf(text + at, sizeof(text) - (size_t)at, " [%zu] %02x!=%02x", i, frame[i], queue.front()[i]);
+				at += snprintf(text + at, sizeof(text) - (size_t)at, " [%zu] %02x!=%02x", i, frame[i],
+					queue.front()[i]);
 				shown++;
 			}
 		}
@@ -269,12 +271,12 @@ void EngineBench::match_host(unsigned port, const Bytes &frame, const uint8_t *m
 
 	auto same = [&](const char *name, uint64_t got, uint64_t want) {
 		if (got != want)
-			fail(std::string("host: ") + name + " is " + std::to_string(got) + ", not " + std::to_string(want) +
-				", reason " + std::to_string(v.reason));
+			fail(std::string("host: ") + name + " is " + std::to_string(got) + ", not " +
+				std::to_string(want) + ", reason " + std::to_string(v.reason));
 	};
 	if (frame != v.frame)
-		fail("host: frame of " + std::to_string(frame.size()) + " bytes differs, reason " + std::to_string(v.reason) +
-			" got reason " + std::to_string(field(16, 8)));
+		fail("host: frame of " + std::to_string(frame.size()) + " bytes differs, reason " +
+			std::to_string(v.reason) + " got reason " + std::to_string(field(16, 8)));
 	same("len", field(0, 16), v.frame.size());
 	same("reason", field(16, 8), v.reason);
 	same("port", field(24, 8), port);
@@ -348,8 +350,8 @@ void EngineBench::clock()
 		for (const Read &read : reads_)
 			if (read.id == top->m_rec_arid_o)
 				fail("record memory: id used twice");
-		reads_.push_back({now + random.between(latency_min, latency_max), address % (uint32_t)memory.size(), top->m_rec_arid_o,
-			top->m_rec_arlen_o + 1u});
+		reads_.push_back({now + random.between(latency_min, latency_max), address % (uint32_t)memory.size(),
+			top->m_rec_arid_o, top->m_rec_arlen_o + 1u});
 		max_in_flight = std::max<uint64_t>(max_in_flight, reads_.size());
 	}
 	if (top->fst_valid_o && top->fst_ready_i) {
@@ -461,7 +463,8 @@ bool EngineBench::find_slot(const std::string &key, uint32_t *slot, uint32_t *ta
 	for (const auto &other : slots_) {
 		model::Place q = model::place(other.first, hash_key, BUCKET_BITS);
 
-		if (other.first != key && q.tag == place.tag && (q.bucket[0] == place.bucket[0] || q.bucket[1] == place.bucket[1]))
+		if (other.first != key && q.tag == place.tag &&
+			(q.bucket[0] == place.bucket[0] || q.bucket[1] == place.bucket[1]))
 			return false;
 	}
 	for (uint32_t i = 0; i < 8; i++) {

@@ -1,6 +1,6 @@
 /*
- * Drives slu_flow_engine: wires, record memory that answers late and out of order, table port, statistics sink, host streams.
- * Judges every frame that goes in with the model and every frame that comes out against the judgement.
+ * Drives slu_flow_engine: wires, record memory that answers late and out of order, table port, statistics sink, host
+ * streams. Judges every frame that goes in with the model and every frame that comes out against the judgement.
  */
 #ifndef SLU_TESTS_RTL_ENGINE_BENCH_H
 #define SLU_TESTS_RTL_ENGINE_BENCH_H
@@ -39,8 +39,14 @@ class EngineBench
 	void table(unsigned op, uint32_t slot = 0, uint32_t tag = 0, const void *next_hop = nullptr);
 	/* The same without waiting. */
 	void table_start(unsigned op, uint32_t slot = 0, uint32_t tag = 0, const void *next_hop = nullptr);
-	bool table_busy() const { return table_busy_; }
-	bool table_error() const { return table_error_; }
+	bool table_busy() const
+	{
+		return table_busy_;
+	}
+	bool table_error() const
+	{
+		return table_error_;
+	}
 
 	/* Flow table as a driver keeps it. */
 	bool add(const model::Flow &flow);
@@ -48,7 +54,10 @@ class EngineBench
 	void remove(const std::string &key); /* clear, fence, scribble over the record */
 	void next_hop(uint16_t index, const struct slu_nic_next_hop &nh);
 	uint64_t statistic(unsigned port, unsigned index);
-	uint32_t slot_of(const std::string &key) const { return slots_.at(key); }
+	uint32_t slot_of(const std::string &key) const
+	{
+		return slots_.at(key);
+	}
 
 	std::unique_ptr<Vslu_flow_engine> top;
 	model::Engine model;
@@ -59,15 +68,15 @@ class EngineBench
 	uint8_t table_data[128];
 
 	/* What happened. */
-	std::string error;            /* first contradiction; empty: none */
+	std::string error; /* first contradiction; empty: none */
 	uint64_t forwarded = 0, to_host = 0, dropped = 0, updates = 0, host_sent = 0;
 	uint64_t first_rx = 0, last_tx = 0, last_host = 0;
-	uint64_t hosts_lost = 0;      /* frames for the host that never came, where that is allowed */
+	uint64_t hosts_lost = 0; /* frames for the host that never came, where that is allowed */
 	bool host_may_drop = false, store_may_drop = false;
 	uint64_t reasons[32] = {};
 	uint64_t max_in_flight = 0;
 	uint64_t pending() const;
-	bool quiet_sink = false;      /* forwarded frames are counted, not compared (for measuring) */
+	bool quiet_sink = false; /* forwarded frames are counted, not compared (for measuring) */
 
       private:
 	struct Read {
@@ -80,7 +89,9 @@ class EngineBench
 		bool count;
 		bool operator<(const Update &o) const
 		{
-			return flow_id != o.flow_id ? flow_id < o.flow_id : bytes != o.bytes ? bytes < o.bytes : count < o.count;
+			return flow_id != o.flow_id ? flow_id < o.flow_id
+			       : bytes != o.bytes   ? bytes < o.bytes
+						    : count < o.count;
 		}
 	};
 

@@ -1,6 +1,7 @@
 #include "flow_model.h"
 
-namespace model {
+namespace model
+{
 
 using bench::be16;
 using bench::put_be16;
@@ -253,8 +254,7 @@ static Bytes rewrite(const Bytes &frame, const Headers &h, const Flow &flow, con
 	if (flow.actions & SLU_NIC_ACT_DEC_TTL)
 		ip[h.ip6 ? 7 : 8]--;
 	if (h.ip4)
-		put_be16(ip + 10, moved(be16(ip + 10), l3_before % 65535,
-			(sum16(ip, 10) + sum16(ip + 12, 8)) % 65535));
+		put_be16(ip + 10, moved(be16(ip + 10), l3_before % 65535, (sum16(ip, 10) + sum16(ip + 12, 8)) % 65535));
 	if (h.proto == 6 || be16(csum)) {
 		uint16_t now = moved(be16(csum), l4_before % 65535, (sum16(src, 2 * address) + sum16(l4, 4)) % 65535);
 
@@ -281,7 +281,7 @@ static void to_host(Verdict *v, const Bytes &bare, const Headers &h, bool tagged
 		memcpy(v->dst, &bare[at + address], address);
 	}
 	v->flags |= (h.l3_good ? SLU_NIC_RXF_L3_GOOD : 0) | (h.l3_bad ? SLU_NIC_RXF_L3_BAD : 0) |
-		(h.fragment ? SLU_NIC_RXF_FRAGMENT : 0);
+		    (h.fragment ? SLU_NIC_RXF_FRAGMENT : 0);
 	if (h.l4) {
 		v->flags |= h.proto == 6 ? SLU_NIC_RXF_TCP : SLU_NIC_RXF_UDP;
 		v->l4_off = (uint8_t)(h.l4 + shift);

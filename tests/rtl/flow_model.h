@@ -11,7 +11,8 @@
 #include "bench.h"
 #include "sluice/nic_regs.h"
 
-namespace model {
+namespace model
+{
 
 using bench::Bytes;
 
@@ -48,8 +49,8 @@ enum Kind { RUNT, GIANT, WIRE_ERROR, FORWARD, DROP, HOST };
 struct Verdict {
 	Kind kind = HOST;
 	uint8_t reason = 0;
-	uint8_t port = 0;   /* FORWARD: wire */
-	Bytes frame;        /* as it leaves, or as the host gets it */
+	uint8_t port = 0; /* FORWARD: wire */
+	Bytes frame;      /* as it leaves, or as the host gets it */
 	bool update = false, count = false;
 	uint32_t flow_id = 0;
 	uint16_t bytes = 0; /* of the update */

@@ -1,9 +1,10 @@
 #include "flow_traffic.h"
 
-namespace traffic {
+namespace traffic
+{
 
-using bench::Bytes;
 using bench::be16;
+using bench::Bytes;
 using bench::put_be16;
 using bench::Random;
 using bench::sum16;
@@ -33,8 +34,10 @@ model::Flow flow(Random &random, uint16_t next_hop)
 	f.flow_id = random.below(1u << 20);
 	f.mark = (uint32_t)random.next();
 	f.next_hop = next_hop;
-	f.actions = SLU_NIC_ACT_FORWARD | (random.below(128) & (SLU_NIC_ACT_SET_SRC | SLU_NIC_ACT_SET_DST | SLU_NIC_ACT_SET_SPORT |
-		SLU_NIC_ACT_SET_DPORT | SLU_NIC_ACT_DEC_TTL)) | (random.percent(80) ? SLU_NIC_ACT_COUNT : 0);
+	f.actions = SLU_NIC_ACT_FORWARD |
+		    (random.below(128) & (SLU_NIC_ACT_SET_SRC | SLU_NIC_ACT_SET_DST | SLU_NIC_ACT_SET_SPORT |
+						 SLU_NIC_ACT_SET_DPORT | SLU_NIC_ACT_DEC_TTL)) |
+		    (random.percent(80) ? SLU_NIC_ACT_COUNT : 0);
 	if (random.percent(80))
 		f.actions |= SLU_NIC_ACT_SET_DMAC | SLU_NIC_ACT_SET_SMAC;
 	return f;

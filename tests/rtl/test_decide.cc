@@ -1,17 +1,31 @@
 /*
- * slu_decide: the arithmetic of the verdict at its edges. Both checksums for every value they can have, against sums over
- * the whole packet; TTL; MTU; every condition alone.
+ * slu_decide: the arithmetic of the verdict at its edges. Both checksums for every value they can have, against sums
+ * over the whole packet; TTL; MTU; every condition alone.
  */
-#include "bench.h"
 #include "Vslu_decide.h"
+#include "bench.h"
 #include "sluice/nic_regs.h"
 
 using bench::put_be16;
 
 /* Fields of slu_pkg, low bits first. */
 enum { INFO_IS6 = 1, INFO_FETCHED = 2, INFO_OFF = 4 };
-enum { META_IS4 = 14, META_IS6 = 15, META_TCP = 16, META_UDP = 17, META_OWN = 21, META_TAG = 22, META_REASON = 23, META_TCI = 31,
-	META_FLAGS = 47, META_PROTO = 55, META_TTL = 63, META_L3 = 71, META_L4 = 87, META_IP_LEN = 103 };
+enum {
+	META_IS4 = 14,
+	META_IS6 = 15,
+	META_TCP = 16,
+	META_UDP = 17,
+	META_OWN = 21,
+	META_TAG = 22,
+	META_REASON = 23,
+	META_TCI = 31,
+	META_FLAGS = 47,
+	META_PROTO = 55,
+	META_TTL = 63,
+	META_L3 = 71,
+	META_L4 = 87,
+	META_IP_LEN = 103
+};
 enum { V_L4 = 384, V_L3 = 400, V_TTL = 416 };
 
 static Vslu_decide top;
@@ -54,9 +68,18 @@ static uint64_t verdict(unsigned bit, unsigned count)
 
 /* fwd, host, flow_valid, mark_valid and reason are the highest bits. */
 static const unsigned TOP = 547;
-static bool fwd() { return verdict(TOP - 1, 1); }
-static bool host() { return verdict(TOP - 2, 1); }
-static uint8_t reason() { return (uint8_t)verdict(TOP - 12, 8); }
+static bool fwd()
+{
+	return verdict(TOP - 1, 1);
+}
+static bool host()
+{
+	return verdict(TOP - 2, 1);
+}
+static uint8_t reason()
+{
+	return (uint8_t)verdict(TOP - 12, 8);
+}
 
 static void reset_frame(bool ipv6, bool udp)
 {
@@ -107,13 +130,14 @@ int main()
 	tick();
 
 	/*
-	 * HC' = ~(~HC + delta) for every HC and for deltas at the edges: equal modulo 65535 to what the packet's sum asks for, and
-	 * 0xFFFF only where nothing changed.
+	 * HC' = ~(~HC + delta) for every HC and for deltas at the edges: equal modulo 65535 to what the packet's sum
+	 * asks for, and 0xFFFF only where nothing changed.
 	 */
 	const uint16_t deltas[] = {0, 1, 2, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x00FF, 0xFF00, 0x1234, 0xEDCB};
 	unsigned wrong_l3 = 0, wrong_tcp = 0, wrong_udp = 0, wrong_ttl = 0;
 	for (uint16_t delta : deltas) {
-		for (uint32_t csum = 0; csum < 65536; csum += delta == 0x1234 || delta == 0 || delta == 0xFFFF ? 1 : 1 + random.below(64)) {
+		for (uint32_t csum = 0; csum < 65536;
+			csum += delta == 0x1234 || delta == 0 || delta == 0xFFFF ? 1 : 1 + random.below(64)) {
 			uint32_t want = (csum + 65535u - delta % 65535u) % 65535;
 			bool same = csum == 65535 && delta == 0;
 
@@ -154,7 +178,8 @@ int main()
 				wrong_ttl += fwd() || !host() || reason() != SLU_NIC_REASON_TTL;
 				continue;
 			}
-			wrong_ttl += !fwd() || verdict(V_TTL, 8) != ttl - 1 || swap(verdict(V_L3, 16)) != (csum + 0x100) % 65535;
+			wrong_ttl += !fwd() || verdict(V_TTL, 8) != ttl - 1 ||
+				     swap(verdict(V_L3, 16)) != (csum + 0x100) % 65535;
 		}
 	}
 	tap.ok(wrong_ttl == 0, "one TTL less adds 0x0100 to the header checksum; TTL 0 and 1 go to the host");
@@ -166,7 +191,8 @@ int main()
 	bool ok = reason() == SLU_NIC_REASON_TTL && host();
 	set_actions(SLU_NIC_ACT_FORWARD);
 	judge(INFO_FETCHED | INFO_IS6);
-	tap.ok(ok && fwd() && verdict(V_TTL, 8) == 1, "a hop limit of 1 goes to the host only if the record would decrement it");
+	tap.ok(ok && fwd() && verdict(V_TTL, 8) == 1,
+		"a hop limit of 1 goes to the host only if the record would decrement it");
 
 	/* The key, bit by bit: any difference is a miss with TAG_FALSE. */
 	unsigned wrong = 0;
@@ -195,9 +221,11 @@ int main()
 	const Condition conditions[] = {
 		{"no VLAN condition takes a tagged frame", 0, 1, 5, 0xFF, 0, 0, true},
 		{"an untagged frame is untagged", SLU_NIC_VLAN_MATCH_UNTAGGED << 14, 0, 0, 0xFF, 0, 0, true},
-		{"a priority-tagged frame counts as untagged", SLU_NIC_VLAN_MATCH_UNTAGGED << 14, 1, 0xE000, 0xFF, 0, 0, true},
+		{"a priority-tagged frame counts as untagged", SLU_NIC_VLAN_MATCH_UNTAGGED << 14, 1, 0xE000, 0xFF, 0, 0,
+			true},
 		{"a tagged frame is not untagged", SLU_NIC_VLAN_MATCH_UNTAGGED << 14, 1, 1, 0xFF, 0, 0, false},
-		{"the VLAN id is compared without its priority", SLU_NIC_VLAN_MATCH_VID << 14 | 77, 1, 0xE000 | 77, 0xFF, 0, 0, true},
+		{"the VLAN id is compared without its priority", SLU_NIC_VLAN_MATCH_VID << 14 | 77, 1, 0xE000 | 77,
+			0xFF, 0, 0, true},
 		{"another VLAN id does not match", SLU_NIC_VLAN_MATCH_VID << 14 | 77, 1, 78, 0xFF, 0, 0, false},
 		{"VLAN id 0 asks for a tag", SLU_NIC_VLAN_MATCH_VID << 14, 0, 0, 0xFF, 0, 0, false},
 		{"an unknown VLAN condition never matches", 3u << 14, 0, 0, 0xFF, 0, 0, false},
@@ -236,7 +264,8 @@ int main()
 	ok = fwd();
 	hop.mtu = 45;
 	judge(INFO_FETCHED);
-	tap.ok(ok && !fwd() && reason() == SLU_NIC_REASON_MTU, "a packet as long as the MTU passes, one byte longer goes to the host");
+	tap.ok(ok && !fwd() && reason() == SLU_NIC_REASON_MTU,
+		"a packet as long as the MTU passes, one byte longer goes to the host");
 
 	reset_frame(false, false);
 	top.err_i = 1;
@@ -244,6 +273,7 @@ int main()
 	ok = !fwd() && reason() == SLU_NIC_REASON_MISS && top.rec_error_o;
 	top.err_i = 0;
 	judge(INFO_OFF);
-	tap.ok(ok && reason() == SLU_NIC_REASON_LOOKUP_OFF, "an unreadable record is a miss; a disabled lookup says so");
+	tap.ok(ok && reason() == SLU_NIC_REASON_LOOKUP_OFF,
+		"an unreadable record is a miss; a disabled lookup says so");
 	return tap.end();
 }

@@ -84,7 +84,9 @@ static Bytes random_frame(EngineBench &b, const std::vector<Flow> &flows, bool o
 	Flow f = flows[b.random.below((uint32_t)flows.size())];
 	Shape s;
 
-	s.payload = b.random.percent(50) ? b.random.below(12) : b.random.percent(80) ? b.random.below(300) : b.random.below(1500);
+	s.payload = b.random.percent(50)   ? b.random.below(12)
+		    : b.random.percent(80) ? b.random.below(300)
+					   : b.random.below(1500);
 	if (b.random.percent(2))
 		s.payload = 9216 - 14 - 4 - 60;
 	if (b.random.percent(30))
@@ -160,7 +162,8 @@ static void test_lookup_off()
 	b.model.lookup = false;
 	pour(b, flows, 300, true, 20);
 	b.drain();
-	tap.ok(b.error.empty() && b.reasons[SLU_NIC_REASON_LOOKUP_OFF] > 250, "with lookup disabled every frame goes to the host and says so");
+	tap.ok(b.error.empty() && b.reasons[SLU_NIC_REASON_LOOKUP_OFF] > 250,
+		"with lookup disabled every frame goes to the host and says so");
 	if (!b.error.empty())
 		fprintf(stderr, "# %s\n", b.error.c_str());
 }
@@ -181,17 +184,18 @@ static void test_statistics()
 		in += b.statistic(p, SLU_NIC_STAT_RX_FRAMES);
 		to_host += b.statistic(p, SLU_NIC_STAT_TO_HOST);
 		reasons += b.statistic(p, SLU_NIC_STAT_REASON_MISS) + b.statistic(p, SLU_NIC_STAT_REASON_TCP_FLAGS) +
-			b.statistic(p, SLU_NIC_STAT_REASON_EXCEPTION);
+			   b.statistic(p, SLU_NIC_STAT_REASON_EXCEPTION);
 		hits += b.statistic(p, SLU_NIC_STAT_HIT_FRAMES);
 		rule += b.statistic(p, SLU_NIC_STAT_RULE_DROP);
 		drops += b.statistic(p, SLU_NIC_STAT_RX_RUNT) + b.statistic(p, SLU_NIC_STAT_RX_GIANT) +
-			b.statistic(p, SLU_NIC_STAT_RX_WIRE_ERROR);
+			 b.statistic(p, SLU_NIC_STAT_RX_WIRE_ERROR);
 		full += b.statistic(p, SLU_NIC_STAT_RX_FIFO_DROP) + b.statistic(p, SLU_NIC_STAT_HOST_FIFO_DROP);
 		out += b.statistic(p, SLU_NIC_STAT_TX_FRAMES);
 		out_bytes += b.statistic(p, SLU_NIC_STAT_TX_BYTES);
 	}
-	tap.ok(b.error.empty() && in == 3000 && to_host == b.to_host && reasons == to_host && hits == b.forwarded && out == hits &&
-			out_bytes > 60 * out && drops + rule == b.dropped && full == 0 && in == hits + to_host + drops + rule,
+	tap.ok(b.error.empty() && in == 3000 && to_host == b.to_host && reasons == to_host && hits == b.forwarded &&
+			out == hits && out_bytes > 60 * out && drops + rule == b.dropped && full == 0 &&
+			in == hits + to_host + drops + rule,
 		"port statistics add up: every frame is a hit, went to the host, or was dropped for a counted reason");
 }
 
@@ -316,7 +320,8 @@ static void test_table_port()
 		valid &= b.table_data[i] == 0;
 	pour(b, flows, 200, false, 0);
 	b.drain();
-	tap.ok(b.error.empty() && valid && before > 400 && b.forwarded == before && b.reasons[SLU_NIC_REASON_MISS] >= 190,
+	tap.ok(b.error.empty() && valid && before > 400 && b.forwarded == before &&
+			b.reasons[SLU_NIC_REASON_MISS] >= 190,
 		"FLOW_RESET clears tags and next hops, and every frame misses");
 	if (!b.error.empty())
 		fprintf(stderr, "# %s\n", b.error.c_str());
@@ -341,7 +346,8 @@ static void test_flow_reset_pulse()
 	for (unsigned limit = 20000; limit && (b.top->busy_o || !b.top->idle_o); limit--)
 		b.clock();
 	uint64_t hits = b.statistic(0, SLU_NIC_STAT_HIT_FRAMES), off = b.statistic(0, SLU_NIC_STAT_REASON_EXCEPTION);
-	tap.ok(busy && b.top->idle_o && b.top->tags_valid_o == 0 && hits > 0 && hits + off + b.statistic(0, SLU_NIC_STAT_REASON_MISS) == 100,
+	tap.ok(busy && b.top->idle_o && b.top->tags_valid_o == 0 && hits > 0 &&
+			hits + off + b.statistic(0, SLU_NIC_STAT_REASON_MISS) == 100,
 		"a reset of the flow domain clears the table while lookups are in flight, and loses no frame");
 }
 
@@ -425,7 +431,8 @@ static void test_overload()
 	}
 	d.drain();
 	tap.ok(d.error.empty() && d.forwarded > 200 && d.to_host == 0 &&
-			d.statistic(0, SLU_NIC_STAT_HOST_OFF_DROP) + d.statistic(1, SLU_NIC_STAT_HOST_OFF_DROP) == d.hosts_lost,
+			d.statistic(0, SLU_NIC_STAT_HOST_OFF_DROP) + d.statistic(1, SLU_NIC_STAT_HOST_OFF_DROP) ==
+				d.hosts_lost,
 		"a disabled port forwards hits and drops the rest, counted");
 }
 
@@ -466,14 +473,15 @@ static void test_rate(const char *what, unsigned latency_min, unsigned latency_m
 	clocks = b.now - clocks;
 
 	double per_frame = (double)(b.last_tx - b.first_rx - latency) / frames;
-	printf("# %s: %.4f clocks a frame, latency %llu, reads in flight %llu, %.2f M clocks per CPU second\n", what, per_frame,
-		(unsigned long long)latency, (unsigned long long)b.max_in_flight, clocks / cpu * 1e-6);
+	printf("# %s: %.4f clocks a frame, latency %llu, reads in flight %llu, %.2f M clocks per CPU second\n", what,
+		per_frame, (unsigned long long)latency, (unsigned long long)b.max_in_flight, clocks / cpu * 1e-6);
 	if (!b.error.empty())
 		fprintf(stderr, "# %s\n", b.error.c_str());
 	tap.ok(b.error.empty() && b.forwarded - before == frames && b.statistic(0, SLU_NIC_STAT_RX_FIFO_DROP) == 0 &&
 			per_frame < 1.01 + 450.0 / frames,
 		std::string("one-beat frames that hit leave at one a clock, record latency ") + what);
-	tap.ok(latency <= latency_max + 64, std::string("a hit takes at most the record latency and 64 clocks, record latency ") + what);
+	tap.ok(latency <= latency_max + 64,
+		std::string("a hit takes at most the record latency and 64 clocks, record latency ") + what);
 }
 
 int main(int argc, char **argv)

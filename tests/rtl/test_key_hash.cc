@@ -1,6 +1,6 @@
 /* slu_key_hash against the driver's own hash, lib/flow_hash: the two must place every flow alike. */
-#include "bench.h"
 #include "Vslu_key_hash.h"
+#include "bench.h"
 
 extern "C" {
 #include "flow_hash.h"
@@ -35,7 +35,9 @@ int main()
 		for (unsigned i = 0; i < 300 + LATENCY; i++) {
 			if (i < 300) {
 				for (uint32_t &word : keys[i].w)
-					word = random.percent(10) ? 0xFFFFFFFF : random.percent(30) ? 0 : (uint32_t)random.next();
+					word = random.percent(10)   ? 0xFFFFFFFF
+					       : random.percent(30) ? 0
+								    : (uint32_t)random.next();
 				/* Gaps, but not in the first half: one key a clock. */
 				sent[i] = i < 150 || random.percent(50);
 				bench::put(&top.key_i, 0, keys[i].w, sizeof(keys[i].w));
@@ -56,11 +58,12 @@ int main()
 			struct slu_flow_hash hash = slu_flow_hash_compute(&keys[k], secret, BUCKET_BITS);
 
 			wrong += top.bucket_a_o != hash.bucket || top.tag_o != hash.tag ||
-				top.bucket_b_o != (hash.bucket ^ slu_flow_hash_alternate(hash.tag, BUCKET_BITS));
+				 top.bucket_b_o != (hash.bucket ^ slu_flow_hash_alternate(hash.tag, BUCKET_BITS));
 			checked++;
 		}
 	}
-	tap.ok(checked > 4000 && wrong == 0, "both buckets and the tag are those of lib/flow_hash, also for keys and secrets of ones and zeros");
+	tap.ok(checked > 4000 && wrong == 0,
+		"both buckets and the tag are those of lib/flow_hash, also for keys and secrets of ones and zeros");
 	tap.ok(late == 0, "a result comes 11 clocks after its key, one a clock, gaps kept");
 	return tap.end();
 }

@@ -1,10 +1,10 @@
 /* slu_parser: a table of frames, a sentence a row, and the reason or the fields that must come out. */
-#include "bench.h"
 #include "Vslu_parser.h"
+#include "bench.h"
 #include "sluice/nic_regs.h"
 
-using bench::Bytes;
 using bench::be16;
+using bench::Bytes;
 using bench::put_be16;
 
 struct Parsed {
@@ -178,25 +178,50 @@ int main()
 		{"a header of 16 bytes is bad", with(ipv4(6, 40), csum(14, 0x44)), SLU_NIC_REASON_BAD_IP},
 		{"a header of 0 bytes is bad", with(ipv4(6, 40), csum(14, 0x40)), SLU_NIC_REASON_BAD_IP},
 		{"a total length beyond the frame is bad",
-			with(ipv4(6, 40), [](Bytes &f) { put_be16(&f[16], 61); fix_csum(f); }), SLU_NIC_REASON_BAD_IP},
-		{"a total length of 0 is bad", with(ipv4(6, 40), [](Bytes &f) { put_be16(&f[16], 0); fix_csum(f); }),
+			with(ipv4(6, 40),
+				[](Bytes &f) {
+					put_be16(&f[16], 61);
+					fix_csum(f);
+				}),
 			SLU_NIC_REASON_BAD_IP},
-		{"a total length of 65535 is bad", with(ipv4(6, 40), [](Bytes &f) { put_be16(&f[16], 65535); fix_csum(f); }),
+		{"a total length of 0 is bad",
+			with(ipv4(6, 40),
+				[](Bytes &f) {
+					put_be16(&f[16], 0);
+					fix_csum(f);
+				}),
+			SLU_NIC_REASON_BAD_IP},
+		{"a total length of 65535 is bad",
+			with(ipv4(6, 40),
+				[](Bytes &f) {
+					put_be16(&f[16], 65535);
+					fix_csum(f);
+				}),
 			SLU_NIC_REASON_BAD_IP},
 		{"a total length shorter than the header is bad",
-			with(ipv4(6, 40), [](Bytes &f) { f[14] = 0x4F; put_be16(&f[16], 59); fix_csum(f); }), SLU_NIC_REASON_BAD_IP},
+			with(ipv4(6, 40),
+				[](Bytes &f) {
+					f[14] = 0x4F;
+					put_be16(&f[16], 59);
+					fix_csum(f);
+				}),
+			SLU_NIC_REASON_BAD_IP},
 		{"an IPv6 payload beyond the frame is bad", with(ipv6(6, 40), set16(18, 41)), SLU_NIC_REASON_BAD_IP},
 		{"an IPv6 payload of 65535 is bad", with(ipv6(6, 40), set16(18, 65535)), SLU_NIC_REASON_BAD_IP},
 		{"IPv4 options go to the host", with(ipv4(6, 60), csum(14, 0x46)), SLU_NIC_REASON_IP_OPTION},
-		{"the longest IPv4 header goes to the host", with(ipv4(6, 60), csum(14, 0x4F)), SLU_NIC_REASON_IP_OPTION},
+		{"the longest IPv4 header goes to the host", with(ipv4(6, 60), csum(14, 0x4F)),
+			SLU_NIC_REASON_IP_OPTION},
 		{"a hop-by-hop header goes to the host", with(ipv6(6, 40), set(20, 0)), SLU_NIC_REASON_IP_OPTION},
 		{"a routing header goes to the host", with(ipv6(6, 40), set(20, 43)), SLU_NIC_REASON_IP_OPTION},
 		{"destination options go to the host", with(ipv6(6, 40), set(20, 60)), SLU_NIC_REASON_IP_OPTION},
-		{"a wrong IPv4 checksum goes to the host", with(ipv4(6, 40), set(24, 0x77)), SLU_NIC_REASON_BAD_L3_CSUM},
-		{"one flipped bit of an address is seen by the checksum", with(ipv4(6, 40), set(33, 32)), SLU_NIC_REASON_BAD_L3_CSUM},
+		{"a wrong IPv4 checksum goes to the host", with(ipv4(6, 40), set(24, 0x77)),
+			SLU_NIC_REASON_BAD_L3_CSUM},
+		{"one flipped bit of an address is seen by the checksum", with(ipv4(6, 40), set(33, 32)),
+			SLU_NIC_REASON_BAD_L3_CSUM},
 		{"a first fragment goes to the host", with(ipv4(6, 40), csum(20, 0x20)), SLU_NIC_REASON_FRAGMENT},
 		{"a last fragment goes to the host", with(ipv4(6, 40), csum(21, 0x01)), SLU_NIC_REASON_FRAGMENT},
-		{"the highest bit of the fragment offset counts", with(ipv4(6, 40), csum(20, 0x10)), SLU_NIC_REASON_FRAGMENT},
+		{"the highest bit of the fragment offset counts", with(ipv4(6, 40), csum(20, 0x10)),
+			SLU_NIC_REASON_FRAGMENT},
 		{"don't fragment is no fragment", with(ipv4(6, 40), csum(20, 0x40)), SLU_NIC_REASON_NONE},
 		{"an IPv6 fragment goes to the host", with(ipv6(6, 40), set(20, 44)), SLU_NIC_REASON_FRAGMENT},
 		{"ICMP is neither TCP nor UDP", ipv4(1, 40), SLU_NIC_REASON_L4_OTHER},
@@ -206,13 +231,18 @@ int main()
 		{"19 bytes of TCP over IPv6 are cut short", ipv6(6, 19), SLU_NIC_REASON_L4_SHORT},
 		{"no TCP at all is cut short", ipv4(6, 0), SLU_NIC_REASON_L4_SHORT},
 		{"a TCP data offset of 4 is too small", with(ipv4(6, 40), set(46, 0x40)), SLU_NIC_REASON_L4_SHORT},
-		{"a TCP data offset beyond the packet is cut short", with(ipv4(6, 40), set(46, 0xB0)), SLU_NIC_REASON_L4_SHORT},
+		{"a TCP data offset beyond the packet is cut short", with(ipv4(6, 40), set(46, 0xB0)),
+			SLU_NIC_REASON_L4_SHORT},
 		{"a TCP data offset up to the end is right", with(ipv4(6, 40), set(46, 0xA0)), SLU_NIC_REASON_NONE},
-		{"the padding of a short frame is no TCP option", with(ipv4(6, 20), set(46, 0x60)), SLU_NIC_REASON_L4_SHORT},
-		{"a TCP data offset beyond the packet is cut short over IPv6", with(ipv6(6, 40), set(66, 0xB0)), SLU_NIC_REASON_L4_SHORT},
+		{"the padding of a short frame is no TCP option", with(ipv4(6, 20), set(46, 0x60)),
+			SLU_NIC_REASON_L4_SHORT},
+		{"a TCP data offset beyond the packet is cut short over IPv6", with(ipv6(6, 40), set(66, 0xB0)),
+			SLU_NIC_REASON_L4_SHORT},
 		{"7 bytes of UDP are cut short", ipv4(17, 7), SLU_NIC_REASON_L4_SHORT},
-		{"a UDP length longer than the packet contradicts it", with(ipv4(17, 20), set16(38, 21)), SLU_NIC_REASON_L4_SHORT},
-		{"a UDP length shorter than the packet contradicts it", with(ipv4(17, 20), set16(38, 19)), SLU_NIC_REASON_L4_SHORT},
+		{"a UDP length longer than the packet contradicts it", with(ipv4(17, 20), set16(38, 21)),
+			SLU_NIC_REASON_L4_SHORT},
+		{"a UDP length shorter than the packet contradicts it", with(ipv4(17, 20), set16(38, 19)),
+			SLU_NIC_REASON_L4_SHORT},
 		{"a UDP length of 0 contradicts it", with(ipv6(17, 20), set16(58, 0)), SLU_NIC_REASON_L4_SHORT},
 	};
 
@@ -235,8 +265,9 @@ int main()
 
 	Bytes f = ipv4(6, 40);
 	Parsed p = parse(f);
-	tap.ok(p.is4 && p.tcp && !p.udp && p.l3_good && !p.l3_bad && p.ttl == 61 && p.proto == 6 && p.tcp_flags == 0x18 &&
-			p.ip_len == 60 && p.mac_own && !memcmp(&p.l3_csum, &f[24], 2) && !memcmp(&p.l4_csum, &f[50], 2),
+	tap.ok(p.is4 && p.tcp && !p.udp && p.l3_good && !p.l3_bad && p.ttl == 61 && p.proto == 6 &&
+			p.tcp_flags == 0x18 && p.ip_len == 60 && p.mac_own && !memcmp(&p.l3_csum, &f[24], 2) &&
+			!memcmp(&p.l4_csum, &f[50], 2),
 		"the fields of IPv4 TCP are those of the frame");
 	uint8_t key[40] = {};
 	memcpy(key, &f[26], 4);
@@ -250,12 +281,13 @@ int main()
 	p = parse(f);
 	memcpy(key, &f[22], 32);
 	memcpy(key + 32, &f[54], 4);
-	tap.ok(p.is6 && p.tcp && !p.l3_good && !p.l3_bad && p.ttl == 62 && p.tcp_flags == 0x12 && p.ip_len == 70 && !p.mac_own &&
-			!memcmp(&p.l4_csum, &f[70], 2) && !memcmp(p.key, key, 40),
+	tap.ok(p.is6 && p.tcp && !p.l3_good && !p.l3_bad && p.ttl == 62 && p.tcp_flags == 0x12 && p.ip_len == 70 &&
+			!p.mac_own && !memcmp(&p.l4_csum, &f[70], 2) && !memcmp(p.key, key, 40),
 		"the fields and the key of IPv6 TCP are those of the frame, of both its beats");
 	f = ipv6(17, 10);
 	p = parse(f);
-	tap.ok(p.is6 && p.udp && p.tcp_flags == 0 && !memcmp(&p.l4_csum, &f[60], 2), "the checksum of a one-beat IPv6 UDP frame is found");
+	tap.ok(p.is6 && p.udp && p.tcp_flags == 0 && !memcmp(&p.l4_csum, &f[60], 2),
+		"the checksum of a one-beat IPv6 UDP frame is found");
 
 	/* Every wrong checksum is seen, and both forms of a right one are taken. */
 	unsigned wrong = 0;

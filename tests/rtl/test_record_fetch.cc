@@ -1,6 +1,7 @@
-/* slu_record_fetch: answers in any order and from any port, entries popped in each port's order with the right halves. */
-#include "bench.h"
+/* slu_record_fetch: answers in any order and from any port, entries popped in each port's order with the right halves.
+ */
 #include "Vslu_record_fetch.h"
+#include "bench.h"
 
 #include <deque>
 
@@ -26,7 +27,7 @@ static void test(bench::Tap *tap, const char *how, unsigned answer_percent, unsi
 {
 	bench::Random random(answer_percent);
 	Vslu_record_fetch top;
-	std::deque<Entry> wait[PORTS];     /* allocated, not yet resolved: slu_lookup takes 16 clocks */
+	std::deque<Entry> wait[PORTS]; /* allocated, not yet resolved: slu_lookup takes 16 clocks */
 	std::deque<std::pair<uint64_t, std::pair<unsigned, uint32_t>>> tokens;
 	std::deque<Entry> expect[PORTS];
 	std::vector<Read> reads;
@@ -34,7 +35,8 @@ static void test(bench::Tap *tap, const char *how, unsigned answer_percent, unsi
 	uint32_t beat = 0;
 	Entry popped[PORTS];
 	bool was_popped[PORTS] = {};
-	unsigned wrong = 0, done = 0, most = 0, bad_address = 0, busy_id = 0, too_many[PORTS] = {}, in_ring[PORTS] = {}, full = 0;
+	unsigned wrong = 0, done = 0, most = 0, bad_address = 0, busy_id = 0, too_many[PORTS] = {}, in_ring[PORTS] = {},
+		 full = 0;
 
 	top.rst_ni = 0;
 	top.alloc_i = 0;
@@ -63,7 +65,8 @@ static void test(bench::Tap *tap, const char *how, unsigned answer_percent, unsi
 			e.info = random.below(32) | (random.percent(80) ? FETCHED : 0);
 			e.bad = e.slot % 53 == 7; /* these slots cannot be read */
 			wait[port].push_back(e);
-			tokens.push_back({now + 16, {port, (uint32_t)bench::get_bits(&top.idx_o, RING_BITS * port, RING_BITS)}});
+			tokens.push_back(
+				{now + 16, {port, (uint32_t)bench::get_bits(&top.idx_o, RING_BITS * port, RING_BITS)}});
 			top.alloc_i = 1u << port;
 			in_ring[port]++;
 			too_many[port] += in_ring[port] > 1u << RING_BITS;
@@ -159,11 +162,15 @@ static void test(bench::Tap *tap, const char *how, unsigned answer_percent, unsi
 		top.eval();
 	}
 	char text[200];
-	snprintf(text, sizeof(text), "%s: %u entries come back in order with their own halves, %u reads in flight at most", how, done, most);
-	tap->ok(wrong == 0 && done > 4000 && bad_address == 0 && expect[0].empty() && expect[1].empty() && top.idle_o, text);
-	tap->ok(busy_id == 0 && too_many[0] == 0 && too_many[1] == 0, std::string(how) + ": no id is used twice at a time, no ring overflows");
+	snprintf(text, sizeof(text),
+		"%s: %u entries come back in order with their own halves, %u reads in flight at most", how, done, most);
+	tap->ok(wrong == 0 && done > 4000 && bad_address == 0 && expect[0].empty() && expect[1].empty() && top.idle_o,
+		text);
+	tap->ok(busy_id == 0 && too_many[0] == 0 && too_many[1] == 0,
+		std::string(how) + ": no id is used twice at a time, no ring overflows");
 	if (answer_percent < 50)
-		tap->ok(full > 0 && most > 512, std::string(how) + ": both rings fill, with more than 512 reads in flight");
+		tap->ok(full > 0 && most > 512,
+			std::string(how) + ": both rings fill, with more than 512 reads in flight");
 }
 
 int main()

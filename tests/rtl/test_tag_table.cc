@@ -1,6 +1,6 @@
 /* slu_tag_table against a copy of its content: lookups every clock while the host writes every clock. */
-#include "bench.h"
 #include "Vslu_tag_table.h"
+#include "bench.h"
 
 static const unsigned BUCKET_BITS = 5, BUCKETS = 1u << BUCKET_BITS, LATENCY = 4;
 
@@ -29,7 +29,8 @@ int main()
 	top.rst_ni = 1;
 
 	for (unsigned i = 0; i < 60000; i++) {
-		/* Write first everything once, then at random. Few tags, so that hits, double hits and false friends are frequent. */
+		/* Write first everything once, then at random. Few tags, so that hits, double hits and false friends
+		 * are frequent. */
 		unsigned bank = i < 8 * BUCKETS ? i & 1 : random.below(2);
 		unsigned bucket = i < 8 * BUCKETS ? i >> 1 & (BUCKETS - 1) : random.below(BUCKETS);
 		unsigned ways = i < 8 * BUCKETS ? 15 : random.below(16);
@@ -86,8 +87,10 @@ int main()
 		for (unsigned k = 0; k < 8; k++)
 			wrong_words += bench::get_bits(&top.words_o, 18 * k, 18) != x.words[k];
 	}
-	tap.ok(hits > 10000 && misses > 10000 && wrong_hit == 0, "a lookup hits exactly if one of its eight slots is valid with its tag");
+	tap.ok(hits > 10000 && misses > 10000 && wrong_hit == 0,
+		"a lookup hits exactly if one of its eight slots is valid with its tag");
 	tap.ok(wrong_slot == 0, "the slot of a hit is one that matches");
-	tap.ok(wrong_words == 0, "the raw words are those of the clock of the lookup: a write is seen by the next one, and stalls none");
+	tap.ok(wrong_words == 0,
+		"the raw words are those of the clock of the lookup: a write is seen by the next one, and stalls none");
 	return tap.end();
 }

@@ -1,6 +1,6 @@
 /* slu_vlan_insert: the way back, with a reader that stalls. */
-#include "bench.h"
 #include "Vslu_vlan_insert.h"
+#include "bench.h"
 
 using bench::Bytes;
 
@@ -106,7 +106,8 @@ int main()
 		tap.ok(out.size() == in.size() && wrong == 0 && odd == 0,
 			"frames come out with their tag, or as they were, padded with zeros to 60 bytes" + how);
 		if (!stall)
-			tap.ok(clocks < plain_beats + 50 && beats_out == plain_beats, "one beat a clock, and no more beats than the frame needs");
+			tap.ok(clocks < plain_beats + 50 && beats_out == plain_beats,
+				"one beat a clock, and no more beats than the frame needs");
 	}
 	return tap.end();
 }

@@ -1,6 +1,6 @@
 /* slu_vlan_strip: frames of every length, tagged and not, with and without pauses on the wire. */
-#include "bench.h"
 #include "Vslu_vlan_strip.h"
+#include "bench.h"
 
 using bench::Bytes;
 
