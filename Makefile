@@ -63,6 +63,8 @@ e2e: $$(PROGRAMS) ## whole programs in network namespaces (as root)
 demo: $$(PROGRAMS) ## client, balancer, three backends in namespaces; the agent killed in mid-download (as root)
 	@tools/demo.sh
 
+bench: bench-nic bench-l4 ## both measurements: name value unit
+
 gen: ## write what is generated and committed (hw/regs)
 	@tools/gen.sh
 
@@ -140,5 +142,5 @@ help: ## this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
 
 include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all deps demo test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
+.PHONY: all deps demo bench test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
 .PHONY: lint lint-clang lint-cppcheck lint-scripts install package coverage clean help
