@@ -26,8 +26,8 @@
 #define TURN_MESSAGES 16u
 /* Room that a packet may need: a super-segment, once it is cut, with the headers of its segments. */
 #define PACKET_ROOM_BYTES (160u << 10)
-#define DMA_LATENCY_CLOCKS 16u
-#define COUNTER_LATENCY_CLOCKS 32u
+#define DMA_LATENCY_CLOCKS 8u
+#define COUNTER_LATENCY_CLOCKS 8u
 
 enum source { FROM_LISTENER, FROM_HOST, FROM_KICK, FROM_SIGNAL, FROM_TIMER, FROM_WIRE0 };
 
