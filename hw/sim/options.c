@@ -9,18 +9,19 @@
 /* Clocks of record memory unless told otherwise: a lone packet costs the simulator as many. */
 #define RECORD_LATENCY_CLOCKS 16u
 
-static const char usage[] = "usage: sluice-nic --socket PATH --wire 0=tap:NAME|packet:IFACE [--wire 1=...]\n"
-			    "  --socket PATH               UNIX socket of the vfio-user device\n"
-			    "  --wire W=tap:NAME           wire W is TAP interface NAME (made if it does not exist)\n"
-			    "  --wire W=packet:IFACE       wire W is interface IFACE\n"
-			    "  --mac [W=]aa:bb:cc:dd:ee:ff MAC address of port W (default 02:51:ce:00:00:0W)\n"
-			    "  --record-latency MIN[:MAX]  clocks of record memory (default 16); with MAX drawn and reordered\n"
-			    "  --delay-us [W=]N            delay frames of wire W (all wires), both directions\n"
-			    "  --loss [W=]P                lose frames with probability P\n"
-			    "  --reorder [W=]P             hold frames back with probability P\n"
-			    "  --seed N                    of everything random\n"
-			    "  --trace FILE                write FST waves\n"
-			    "  --stats                     print statistics at the end (SIGUSR1: now)\n";
+static const char usage[] =
+	"usage: sluice-nic --socket PATH --wire 0=tap:NAME|packet:IFACE [--wire 1=...]\n"
+	"  --socket PATH               UNIX socket of the vfio-user device\n"
+	"  --wire W=tap:NAME           wire W is TAP interface NAME (made if it does not exist)\n"
+	"  --wire W=packet:IFACE       wire W is interface IFACE\n"
+	"  --mac [W=]aa:bb:cc:dd:ee:ff MAC address of port W (default 02:51:ce:00:00:0W)\n"
+	"  --record-latency MIN[:MAX]  clocks of record memory (default 16); with MAX drawn and reordered\n"
+	"  --delay-us [W=]N            delay frames of wire W (all wires), both directions\n"
+	"  --loss [W=]P                lose frames with probability P\n"
+	"  --reorder [W=]P             hold frames back with probability P\n"
+	"  --seed N                    of everything random\n"
+	"  --trace FILE                write FST waves\n"
+	"  --stats                     print statistics at the end (SIGUSR1: now)\n";
 
 enum {
 	OPT_SOCKET = 256,
