@@ -12,7 +12,7 @@
 #define BUSY_US 1000
 #define RECEIVED_MAX 64
 /* Packets of a stage. Three stages are under way, and all of their lines fit the first-level cache. */
-#define CHUNK 8
+#define CHUNK 16
 
 /* ----------------------------------------------------------------- helpers */
 
@@ -298,8 +298,11 @@ static inline void parse_chunk(
 				continue;
 		}
 		p->hash = slu_session_table_hash(&w->table, &p->key);
-		slu_session_table_prefetch(&w->table, p->hash);
 	}
+	/* All at once: a prefetch that waits for a page's address holds up what follows it, but not another prefetch. */
+	for (uint16_t i = from; i < to; i++)
+		if (likely(w->burst[i].kind == SLU_PACKET_PLAIN))
+			slu_session_table_prefetch(&w->table, w->burst[i].hash);
 }
 
 /* then the sessions that the buckets name, */
@@ -311,9 +314,13 @@ static inline void find_chunk(struct slu_worker *w, uint16_t from, uint16_t to)
 		if (unlikely(p->kind != SLU_PACKET_PLAIN))
 			continue;
 		p->entry = slu_session_table_candidate(&w->table, p->hash);
-		rte_prefetch0(slu_session_table_hot(&w->table, p->entry));
-		if (p->entry & SLU_ENTRY_IPV6)
-			rte_prefetch0(slu_session_table_addresses(&w->table, p->entry));
+	}
+	for (uint16_t i = from; i < to; i++) {
+		uint32_t entry = w->burst[i].entry;
+
+		rte_prefetch0(slu_session_table_hot(&w->table, entry));
+		if (entry & SLU_ENTRY_IPV6)
+			rte_prefetch0(slu_session_table_addresses(&w->table, entry));
 	}
 }
 
