@@ -299,7 +299,8 @@ static inline void parse_chunk(
 		}
 		p->hash = slu_session_table_hash(&w->table, &p->key);
 	}
-	/* All at once: a prefetch that waits for a page's address holds up what follows it, but not another prefetch. */
+	/* All at once: a prefetch that waits for a page's address holds up what follows it, but not another prefetch.
+	 */
 	for (uint16_t i = from; i < to; i++)
 		if (likely(w->burst[i].kind == SLU_PACKET_PLAIN))
 			slu_session_table_prefetch(&w->table, w->burst[i].hash);
