@@ -26,6 +26,7 @@
 #define TURN_MESSAGES 16u
 /* Room that a packet may need: a super-segment, once it is cut, with the headers of its segments. */
 #define PACKET_ROOM_BYTES (160u << 10)
+#define COMPLAINTS_MAX 20u
 #define DMA_LATENCY_CLOCKS 8u
 #define COUNTER_LATENCY_CLOCKS 8u
 
@@ -41,6 +42,7 @@ struct slu_server {
 	uint64_t timer_us; /* what the timer is set to; 0: off */
 	uint64_t now_us;
 	bool attached;
+	unsigned int complaints; /* about this host */
 	bool stop;
 	struct {
 		uint64_t hosts, nonsense, card_drops, sleeps;
@@ -176,6 +178,7 @@ static void accept_host(struct slu_server *s)
 	/* One host at a time; the next one waits in the backlog. */
 	unwatch(s, s->listen_fd);
 	s->attached = true;
+	s->complaints = 0;
 	s->stats.hosts++;
 }
 
@@ -185,6 +188,9 @@ static void name_nonsense(struct slu_server *s, const char *what, int err)
 	const struct slu_vfio_user_header *h = &s->stream.message.header;
 
 	s->stats.nonsense++;
+	/* Who talks nonsense for long must not fill a log. */
+	if (s->complaints++ >= COMPLAINTS_MAX)
+		return;
 	fprintf(stderr, "sluice-nic: host: %s: %s (command %u %s, size %u, flags 0x%x): %s\n", s->options->socket, what,
 		h->command, slu_vfio_user_command_name(h->command), h->size_bytes, h->flags, strerror(-err));
 }
