@@ -83,7 +83,7 @@ struct slu_worker *slu_dataplane_worker(struct slu_dataplane *dp, uint32_t worke
  */
 struct slu_rss {
 	bool valid;
-	uint8_t key[52]; /* Toeplitz key */
+	_Alignas(4) uint8_t key[52]; /* Toeplitz key */
 	uint8_t key_bytes;
 	bool ports; /* TCP and UDP ports are hashed too; false: addresses only */
 	uint16_t reta_size;
