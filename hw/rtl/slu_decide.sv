@@ -247,18 +247,17 @@ module slu_decide #(
       meta_o <= meta3_q;
       // One assignment in the order of slu_pkg::verdict_t.
       verdict_o <= {fwd, !hit || act_host, use_rec, hit && act_host,
-                    first_reason(info3_q.off, meta3_q.reason, info3_q.fetched && !err3_q, torn3_q, match3_q, cond3_q, flags3_q,
-                                 act_host, act_fwd && nh_ok3_q, ttl3_q),
-                    nh3.port,
                     nh3.flags[slu_regs_pkg::NH_VLAN_SET] || (nh3.flags[slu_regs_pkg::NH_VLAN_KEEP] && meta3_q.has_tag),
-                    nh3.flags[slu_regs_pkg::NH_VLAN_SET] ? {nh3.vlan_tci[7:0], nh3.vlan_tci[15:8]} : meta3_q.tci,
-                    flow_id3_q, mark3_q,
-                    (hit && act_host) ? queue3_q : 16'hFFFF,
                     actions3_q[slu_regs_pkg::ACT_SET_DMAC], actions3_q[slu_regs_pkg::ACT_SET_SMAC],
                     actions3_q[slu_regs_pkg::ACT_SET_SRC], actions3_q[slu_regs_pkg::ACT_SET_DST],
                     actions3_q[slu_regs_pkg::ACT_SET_SPORT], actions3_q[slu_regs_pkg::ACT_SET_DPORT],
-                    actions3_q[slu_regs_pkg::ACT_DEC_TTL] ? meta3_q.ttl - 8'd1 : meta3_q.ttl, l3_csum, l4_csum,
-                    nh3.dmac, nh3.smac, sport3_q, dport3_q, src3_q, dst3_q};
+                    first_reason(info3_q.off, meta3_q.reason, info3_q.fetched && !err3_q, torn3_q, match3_q, cond3_q, flags3_q,
+                                 act_host, act_fwd && nh_ok3_q, ttl3_q),
+                    nh3.port,
+                    actions3_q[slu_regs_pkg::ACT_DEC_TTL] ? meta3_q.ttl - 8'd1 : meta3_q.ttl,
+                    nh3.flags[slu_regs_pkg::NH_VLAN_SET] ? {nh3.vlan_tci[7:0], nh3.vlan_tci[15:8]} : meta3_q.tci,
+                    (hit && act_host) ? queue3_q : 16'hFFFF,
+                    mark3_q, flow_id3_q, l3_csum, l4_csum, nh3.dmac, nh3.smac, sport3_q, dport3_q, src3_q, dst3_q};
     end
   end
 

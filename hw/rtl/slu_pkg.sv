@@ -76,26 +76,26 @@ package slu_pkg;
   } ring_info_t;
   localparam int unsigned RingInfoBits = 5;
 
-  // What to do with a frame; stays while its beats pass slu_rewrite.
+  // What to do with a frame; stays while its beats pass slu_rewrite. Fields stand on 32-bit words, which the simulation likes.
   typedef struct packed {
     logic         fwd;         // send to wire port `dest`, rewritten
     logic         host;        // give to the host, as it came
     logic         flow_valid;  // flow_id
     logic         mark_valid;
-    logic [7:0]   reason;
-    logic [7:0]   dest;
     logic         tag_valid;   // send with VLAN tag `tag`
-    logic [15:0]  tag;         // as a number
-    logic [31:0]  flow_id;
-    logic [31:0]  mark;
-    logic [15:0]  queue;
     logic         set_dmac;
     logic         set_smac;
     logic         set_src;
     logic         set_dst;
     logic         set_sport;
     logic         set_dport;
+    logic [7:0]   reason;
+    logic [7:0]   dest;
     logic [7:0]   ttl;
+    logic [15:0]  tag;         // as a number
+    logic [15:0]  queue;
+    logic [31:0]  mark;
+    logic [31:0]  flow_id;
     logic [15:0]  l3_csum;
     logic [15:0]  l4_csum;
     logic [47:0]  dmac;

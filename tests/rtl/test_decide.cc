@@ -26,7 +26,7 @@ enum {
 	META_L4 = 87,
 	META_IP_LEN = 103
 };
-enum { V_L4 = 384, V_L3 = 400, V_TTL = 416 };
+enum { V_L4 = 384, V_L3 = 400, V_TTL = 512 };
 
 static Vslu_decide top;
 static uint8_t record[128];
@@ -66,7 +66,7 @@ static uint64_t verdict(unsigned bit, unsigned count)
 	return bench::get_bits(&top.verdict_o, bit, count);
 }
 
-/* fwd, host, flow_valid, mark_valid and reason are the highest bits. */
+/* fwd and host are the highest bits, reason stands on word 16. */
 static const unsigned TOP = 547;
 static bool fwd()
 {
@@ -78,7 +78,7 @@ static bool host()
 }
 static uint8_t reason()
 {
-	return (uint8_t)verdict(TOP - 12, 8);
+	return (uint8_t)verdict(TOP - 19, 8);
 }
 
 static void reset_frame(bool ipv6, bool udp)
