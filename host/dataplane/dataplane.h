@@ -239,7 +239,7 @@ bool slu_offload_next(struct slu_dataplane *dp, struct slu_offload_request *requ
 
 /*
  * Answer to INSTALL. ok: the card has the direction from now on. Not ok: the direction stays in software and is asked
- * for again after a minute at the earliest. Returns false if the session is gone, has ended or was not asked for: then
+ * for again after 4,096 more packets of it. Returns false if the session is gone, has ended or was not asked for: then
  * remove the rule, and tell its counters to slu_offload_removed().
  */
 bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir, bool ok);
