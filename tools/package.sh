@@ -17,6 +17,8 @@ depends=$(cd "$work" && dpkg-shlibdeps -O -l/usr/lib/x86_64-linux-gnu/dpdk "${pr
 	echo "package: cannot tell which libraries $tree needs" >&2
 	exit 1
 }
+# DPDK loads these by itself: no linker sees them.
+depends+=', librte-mempool-ring23, librte-bus-pci23, librte-net-af-packet23, librte-net-af-xdp23'
 install -D -m 644 LICENSE "$tree/usr/share/doc/sluice/copyright"
 mkdir -p "$tree/DEBIAN"
 cat >"$tree/DEBIAN/control" <<END
