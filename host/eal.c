@@ -207,20 +207,19 @@ static int copy_file(const char *from, const char *to)
 
 /*
  * EAL opens plugins with local scope; the agent looks the driver's one public
- * function up by name (rte_pmd_sluice.h), which takes global scope.
+ * function up by name (rte_pmd_sluice.h), which takes global scope. The path is
+ * the caller's: EAL writes its program name over the last of its arguments.
  */
-static void widen_scope(const struct arguments *arguments)
+static void widen_scope(const char *plugin)
 {
-	for (int i = 1; i + 1 < arguments->count; i++) {
-		if (strcmp(arguments->values[i], "-d") == 0 && strstr(arguments->values[i + 1], PLUGIN))
-			dlopen(arguments->values[i + 1], RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
-	}
+	if (!dlopen(plugin, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL))
+		slu_error("driver %s: %s", plugin, dlerror());
 }
 
-/* private[0] becomes the folder to remove after the start, or stays empty. */
-static int add_plugin(struct arguments *arguments, const char *pmd, char private[64])
+/* path becomes the plugin's; private[0] the folder to remove after the start, or it stays empty. */
+static int add_plugin(struct arguments *arguments, const char *pmd, char path[PATH_MAX], char private[64])
 {
-	char path[PATH_MAX], copy[PATH_MAX];
+	char copy[PATH_MAX];
 	int error = find_plugin(pmd, path);
 
 	if (error) {
@@ -260,7 +259,7 @@ static void remove_private(const char *private)
 int slu_eal_start(const struct slu_config *config, const char *pmd)
 {
 	struct arguments arguments = {0};
-	char private[64] = "";
+	char plugin[PATH_MAX] = "", private[64] = "";
 	int error = 0;
 
 	add(&arguments, "sluiced");
@@ -271,7 +270,7 @@ int slu_eal_start(const struct slu_config *config, const char *pmd)
 	if (!wants_pci(config))
 		add(&arguments, "--no-pci");
 	if (wants_plugin(config))
-		error = add_plugin(&arguments, pmd, private);
+		error = add_plugin(&arguments, pmd, plugin, private);
 	for (uint32_t i = 0; i < config->eal_count; i++)
 		add(&arguments, "%s", config->eal[i]);
 	arguments.values[arguments.count] = NULL;
@@ -279,8 +278,8 @@ int slu_eal_start(const struct slu_config *config, const char *pmd)
 		error = -rte_errno;
 		slu_error("EAL does not start: %s", rte_strerror(rte_errno));
 	}
-	if (!error)
-		widen_scope(&arguments);
+	if (!error && plugin[0])
+		widen_scope(plugin);
 	remove_private(private);
 	/* EAL keeps pointers into its arguments. */
 	return error;

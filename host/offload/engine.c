@@ -799,15 +799,18 @@ static void end_adoption(struct slu_engine *engine)
 	int (*adopt_end)(uint16_t port);
 	*(void **)&adopt_end = dlsym(RTLD_DEFAULT, "rte_pmd_sluice_adopt_end");
 
-	for (uint32_t i = 0; adopt_end && i < engine->settings.port_count; i++) {
-		int error;
+	for (uint32_t i = 0; i < engine->settings.port_count; i++) {
+		const struct slu_port *port = &engine->settings.ports[i];
+		int result;
 
-		if (!slu_port_is_sluice(&engine->settings.ports[i]))
+		if (!slu_port_is_sluice(port))
 			continue;
-		error = adopt_end(engine->settings.ports[i].id);
-		if (error < 0)
-			slu_error("port %s: end of adoption: %s", engine->settings.ports[i].config->name,
-				strerror(-error));
+		result = adopt_end ? adopt_end(port->id) : -ENOSYS;
+		if (result < 0)
+			slu_error("port %s: rules that no session claims stay in the card: %s", port->config->name,
+				strerror(-result));
+		else if (result > 0)
+			slu_info("port %s: %d rules removed that no session claims", port->config->name, result);
 	}
 }
 

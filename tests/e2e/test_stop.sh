@@ -80,6 +80,22 @@ on_card() {
 		length == 10 and all(.request.owner == "card" and .reply.owner == "card")'
 }
 
+card_statistic() {
+	LAB_CTL ports --json | jq --arg name "$1" '.ports[0].xstats[$name]'
+}
+
+# The rules of sessions that nobody knows any more: here the session table is lost together with the agent.
+unclaimed() {
+	lab_start lost client tests/lab/echo.py steady 198.18.1.100 4001 10 120
+	lab_until 10 'the card has the flows' on_card || return 1
+	lab_kill agent
+	rm "$LAB_STATE/sessions"
+	lab_agent || return 1
+	lab_kill lost
+	tap_eq 'rules removed from the card' "$(card_statistic table_swept)" 20 || return 1
+	tap_eq 'rules in the card' "$(card_statistic table_flows)" 0
+}
+
 card_dies() {
 	lab_kill card
 	sleep 2
@@ -108,7 +124,7 @@ config | lab_config
 set +e
 
 agent=$LAB_BUILD/bin/sluiced
-tap_plan 8
+tap_plan 9
 tap 'a configuration that is not there is named' refused "$LAB/none.yaml" "$agent" --config "$LAB/none.yaml"
 sed "s,$LAB/nic.sock,$LAB/no.sock," "$LAB/sluiced.yaml" >"$LAB/nosock.yaml"
 tap 'a card that is not there is named' refused "$LAB/no.sock" "$agent" --config "$LAB/nosock.yaml"
@@ -116,6 +132,7 @@ tap 'the card outlives 200 peers that talk nonsense' nonsense_peer
 tap 'and takes the agent afterwards' lab_agent
 tap 'a second agent on the same API socket is refused' refused "api.sock" "$agent" --config "$LAB/sluiced.yaml"
 tap 'SIGTERM ends the agent with 0, the card carries on, the next agent takes over' graceful
+tap 'rules that no session claims leave the card when an agent starts' unclaimed
 tap 'the agent outlives its card and says that it is gone' card_dies
 tap 'SIGTERM ends the card with 0 and removes its socket' card_stops
 tap_end
