@@ -173,10 +173,11 @@ warm_restart() {
 }
 
 card_gone() {
+	# Forwarding ends first: on a removal testpmd starts it again on the ports that are left, and here the next one is gone too.
+	pmd 'stop'
 	lab_kill card
 	says 'Port 0: device removal event' 'show port summary all' || lab_until 5 'removal event' grep -q 'removal event' "$testpmd_log" || return 1
 	says 'the card does not answer' "flow create 0 ingress pattern $match4 / end actions drop / end"
-	pmd 'stop'
 	printf 'quit\n' >&7
 	lab_finish testpmd 20
 }
