@@ -18,13 +18,17 @@ uint64_t slu_checksum_add(uint64_t sum, const void *bytes, size_t count);
 uint64_t slu_checksum_add_pseudo(
 	uint64_t sum, const void *src, const void *dst, size_t address_bytes, uint8_t protocol, uint32_t length);
 
+/* A sum and itself with its halves exchanged: the upper half gets the carry of the lower, and so the end-around one. */
+static inline uint16_t slu_checksum_fold32(uint32_t sum)
+{
+	sum += sum >> 16 | sum << 16;
+	return (uint16_t)(sum >> 16);
+}
+
 static inline uint16_t slu_checksum_fold(uint64_t sum)
 {
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 16) + (uint16_t)sum;
-	sum = (sum >> 16) + (uint16_t)sum;
-	return (uint16_t)sum;
+	sum += sum >> 32 | sum << 32;
+	return slu_checksum_fold32((uint32_t)(sum >> 32));
 }
 
 static inline uint16_t slu_checksum_final(uint64_t sum)
@@ -38,11 +42,7 @@ uint16_t slu_checksum_delta(const void *old_bytes, const void *new_bytes, size_t
 /* HC' = ~(~HC + delta). delta may be the plain sum of two deltas. */
 static inline uint16_t slu_checksum_update(uint16_t checksum, uint32_t delta)
 {
-	uint32_t sum = (uint16_t)~checksum + delta;
-
-	sum = (sum >> 16) + (sum & 0xFFFF);
-	sum = (sum >> 16) + (sum & 0xFFFF);
-	return (uint16_t)~sum;
+	return (uint16_t)~slu_checksum_fold32((uint16_t)~checksum + delta);
 }
 
 #endif

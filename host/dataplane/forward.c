@@ -122,7 +122,7 @@ void slu_forward_packet(struct slu_worker *w, struct slu_packet *p, uint32_t sid
 	const struct slu_nexthop *hop;
 	bool no_route;
 
-	if (slu_forward_ttl(p) <= 1) {
+	if (slu_packet_ttl(p) <= 1) {
 		slu_answer_time_exceeded(w, p);
 		return;
 	}
@@ -142,8 +142,9 @@ void slu_forward_packet(struct slu_worker *w, struct slu_packet *p, uint32_t sid
 		slu_forward_observe(w, hot, sid, dir, p);
 	if (p->kind != SLU_PACKET_PLAIN)
 		slu_worker_count(w, SLU_COUNT_FRAGMENTS);
-	slu_forward_account(w, hot, sid, dir, p);
-	slu_forward_rewrite(w, hot, sid, dir, p, p->kind != SLU_PACKET_LATER_FRAGMENT);
+	slu_forward_account(w, hot, sid, dir, slu_packet_bytes(p->mbuf));
+	slu_forward_rewrite(
+		hot, dir, p, slu_packet_l3(p), p->kind == SLU_PACKET_LATER_FRAGMENT ? NULL : slu_packet_l4(p));
 	slu_forward_send(w, p, hop);
 }
 

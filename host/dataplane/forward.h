@@ -31,15 +31,15 @@ uint16_t slu_forward_retry_held(struct slu_worker *w);
 /* ----------------------------------------- the parts that every packet runs */
 
 static inline void slu_forward_account(
-	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, const struct slu_packet *p)
+	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint32_t bytes)
 {
-	uint64_t bytes = slu_packet_bytes(p->mbuf);
+	uint32_t packets = hot->packets[dir] + 1;
 
 	hot->last_seen = w->now_tick;
-	__atomic_store_n(&hot->bytes_nexthop[dir], hot->bytes_nexthop[dir] + (bytes << 16), __ATOMIC_RELAXED);
-	if (unlikely(hot->packets[dir] == UINT32_MAX))
+	__atomic_store_n(&hot->bytes_nexthop[dir], hot->bytes_nexthop[dir] + ((uint64_t)bytes << 16), __ATOMIC_RELAXED);
+	if (unlikely(packets == 0))
 		slu_session_table_cold(&w->table, sid)->packets_high[dir]++;
-	__atomic_store_n(&hot->packets[dir], hot->packets[dir] + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&hot->packets[dir], packets, __ATOMIC_RELAXED);
 }
 
 /* TCP state, and what sessions with something special about them want to know. */
@@ -58,9 +58,9 @@ static inline void slu_forward_observe(
 		slu_offload_notice(w, hot, sid, dir, !special && p->kind == SLU_PACKET_PLAIN);
 }
 
-/* transport: the packet has its TCP or UDP header. */
-static inline void slu_forward_rewrite(const struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid,
-	unsigned int dir, const struct slu_packet *p, bool transport)
+/* ip and l4 point to the packet's headers; l4 is NULL if it has none of TCP or UDP. */
+static inline void slu_forward_rewrite(
+	const struct slu_session_hot *hot, unsigned int dir, const struct slu_packet *p, uint8_t *ip, uint8_t *l4)
 {
 	/* The packet leaves with the other direction's tuple turned around. */
 	const struct slu_tuple *other = &hot->tuple[dir ^ 1];
@@ -71,50 +71,47 @@ static inline void slu_forward_rewrite(const struct slu_worker *w, const struct 
 		uint64_t addresses = slu_packet_load64(other);
 
 		addresses = addresses >> 32 | addresses << 32;
-		slu_packet_edit_ipv4(slu_packet_l3(p), &addresses, hot->l3_delta ^ sign);
+		slu_packet_edit_ipv4(ip, &addresses, hot->l3_delta ^ sign);
 	} else {
-		const uint8_t *reverse = slu_session_table_addresses(&w->table, sid)->address[dir ^ 1];
+		const uint8_t *reverse = slu_session_addresses_of(hot)->address[dir ^ 1];
 		uint8_t addresses[32];
 
 		memcpy(addresses, reverse + 16, 16);
 		memcpy(addresses + 16, reverse, 16);
-		slu_packet_edit_ipv6(slu_packet_l3(p), addresses);
+		slu_packet_edit_ipv6(ip, addresses);
 	}
-	if (!transport)
+	if (!l4)
 		return;
 	ports = slu_packet_load32(&other->sport);
 	ports = ports >> 16 | ports << 16;
 	if (p->protocol == SLU_PROTO_TCP)
-		slu_packet_edit_tcp(slu_packet_l4(p), &ports, hot->l4_delta ^ sign);
+		slu_packet_edit_tcp(l4, &ports, hot->l4_delta ^ sign);
 	else
-		slu_packet_edit_udp(slu_packet_l4(p), &ports, hot->l4_delta ^ sign);
+		slu_packet_edit_udp(l4, &ports, hot->l4_delta ^ sign);
 }
 
-static inline uint8_t slu_forward_ttl(const struct slu_packet *p)
+/* A packet of slu_packet_parse_fast() whose session is in the cache; what is not simple goes to slu_forward_packet().
+ */
+static inline void slu_forward_fast(struct slu_worker *w, struct slu_packet *p)
 {
-	return slu_packet_l3(p)[p->family == 4 ? 8 : 7];
-}
-
-/* A plain untagged packet whose session is in the cache; what is not simple goes to slu_forward_packet(). */
-static inline void slu_forward_plain(struct slu_worker *w, struct slu_packet *p, uint32_t sid, unsigned int dir)
-{
-	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
-	uint16_t index = (uint16_t)hot->bytes_nexthop[dir];
+	struct slu_session_hot *hot = p->hot;
+	unsigned int dir = p->entry >> 31;
+	uint32_t sid = SLU_SID(p->entry), index = (uint16_t)hot->bytes_nexthop[dir];
 	const struct slu_nexthop *hop = &w->hops[index];
-	uint8_t *frame;
+	struct rte_mbuf *m = p->mbuf;
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *), *ip = frame + SLU_ETHER_BYTES;
 
-	if (unlikely(hot->nexthop_epoch != w->neigh_epoch || index >= w->hop_count || slu_forward_ttl(p) <= 1 ||
-		     hop->mtu < p->ip_bytes || hop->vlan_tci)) {
+	if (unlikely(hot->nexthop_epoch != w->neigh_epoch || index >= w->hop_count || hop->mtu < p->ip_bytes ||
+		     hop->vlan_tci)) {
 		slu_forward_packet(w, p, sid, dir);
 		return;
 	}
 	slu_forward_observe(w, hot, sid, dir, p);
-	slu_forward_account(w, hot, sid, dir, p);
-	slu_forward_rewrite(w, hot, sid, dir, p, true);
-	frame = rte_pktmbuf_mtod(p->mbuf, uint8_t *);
+	slu_forward_account(w, hot, sid, dir, slu_packet_bytes(m));
+	slu_forward_rewrite(hot, dir, p, ip, ip + (p->family == 4 ? 20 : 40));
 	memcpy(frame, hop->dst_mac, 6);
 	memcpy(frame + 6, hop->src_mac, 6);
-	slu_worker_send(w, hop->port, p->mbuf);
+	slu_worker_send(w, hop->port, m);
 }
 
 #endif

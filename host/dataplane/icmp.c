@@ -171,7 +171,7 @@ void slu_icmp_error(struct slu_worker *w, struct slu_packet *p)
 		return;
 	}
 	dir = entry >> 31;
-	if (slu_forward_ttl(p) <= 1) {
+	if (slu_packet_ttl(p) <= 1) {
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_TTL);
 		return;
 	}

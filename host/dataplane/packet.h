@@ -30,15 +30,17 @@ struct slu_packet {
 	struct rte_mbuf *mbuf;
 	struct slu_session_key key;
 	uint64_t hash;
-	uint32_t entry;    /* candidate of the table, 0: none */
-	uint32_t fragment; /* identification of fragments */
-	uint16_t l3, l4;   /* offsets */
-	uint16_t ip_bytes; /* length of the IP packet */
+	struct slu_session_hot *hot; /* the candidate of the table, */
+	uint32_t entry;              /* and its entry, 0: none; both only while fast */
+	uint32_t fragment;           /* identification of fragments */
+	uint16_t l3, l4;             /* offsets */
+	uint16_t ip_bytes;           /* length of the IP packet */
 	uint16_t in_port;
 	uint8_t kind;
 	uint8_t family;
 	uint8_t protocol;
 	uint8_t tcp_flags;
+	uint8_t fast; /* slu_packet_parse_fast() understood it */
 	uint8_t hops; /* workers that have already seen it */
 	uint8_t drop; /* enum slu_counter */
 };
@@ -77,6 +79,11 @@ static inline uint64_t slu_packet_load64(const void *p)
 	return v;
 }
 
+static inline uint8_t slu_packet_ttl(const struct slu_packet *p)
+{
+	return slu_packet_l3(p)[p->family == 4 ? 8 : 7];
+}
+
 /* Bytes of the frame as it was received, without FCS: what session counters count, on the card too. */
 static inline uint32_t slu_packet_bytes(const struct rte_mbuf *m)
 {
@@ -109,42 +116,46 @@ static inline bool slu_packet_transport(struct slu_packet *p, const uint8_t *l4,
 }
 
 /*
- * The common case without detours: untagged, no options, no fragment, TCP or UDP, sound. Returns false if
- * slu_packet_parse() has to look.
+ * The common case without detours: one segment, untagged, no options, no fragment, TCP or UDP, sound, with hops left.
+ * Returns false if slu_packet_parse() has to look; true sets kind and what it promises.
  */
-static inline bool slu_packet_parse_plain(struct slu_packet *p, uint32_t vpc)
+static inline bool slu_packet_parse_fast(struct slu_packet *p, uint32_t vpc)
 {
 	const struct rte_mbuf *m = p->mbuf;
-	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *), *ip = frame + SLU_ETHER_BYTES;
-	uint32_t contiguous = m->data_len, ether_type;
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *), *ip = frame + SLU_ETHER_BYTES, *l4;
+	uint32_t data = m->data_len, ip_bytes, bytes, protocol, ports;
+	uint64_t first;
+	uint16_t ether_type;
 
-	if (contiguous < 42)
+	if (unlikely(data < SLU_ETHER_BYTES + 20 + 8))
 		return false;
-	ether_type = frame[12] << 8 | frame[13];
-	if (ether_type == 0x0800) {
-		uint64_t sum;
+	memcpy(&ether_type, frame + 12, 2);
+	first = slu_packet_load64(ip);
+	if (ether_type == RTE_BE16(0x0800)) {
+		uint64_t second = slu_packet_load64(ip + 8), sum = first + second;
 
-		p->ip_bytes = slu_packet_be16(ip + 2);
-		p->protocol = ip[9];
-		if (ip[0] != 0x45 || (slu_packet_be16(ip + 6) & 0x3FFF) || p->ip_bytes > m->pkt_len - SLU_ETHER_BYTES ||
-			p->ip_bytes < 28)
+		/* In memory order: version and header length, and of flags and offset all but "don't fragment". */
+		if ((first & 0xFF3F0000000000FF) != 0x45 || (uint8_t)second <= 1)
 			return false;
-		sum = slu_packet_load64(ip) & 0xFFFFFFFF;
-		sum += slu_packet_load32(ip + 4);
-		sum += slu_packet_load32(ip + 8);
-		sum += slu_packet_load32(ip + 12);
-		sum += slu_packet_load32(ip + 16);
+		sum += sum < first;
+		sum = (sum >> 32) + (uint32_t)sum + slu_packet_load32(ip + 16);
 		if (slu_checksum_fold(sum) != 0xFFFF)
 			return false;
+		ip_bytes = __builtin_bswap16((uint16_t)(first >> 16));
+		protocol = (uint8_t)(second >> 8);
+		bytes = ip_bytes - 20;
+		l4 = ip + 20;
 		p->l4 = SLU_ETHER_BYTES + 20;
 		p->family = 4;
 		p->key.addresses = slu_packet_load64(ip + 12);
 		p->key.address6 = NULL;
-	} else if (ether_type == 0x86DD) {
-		p->ip_bytes = slu_packet_be16(ip + 4) + 40;
-		p->protocol = ip[6];
-		if (ip[0] >> 4 != 6 || contiguous < 62 || p->ip_bytes > m->pkt_len - SLU_ETHER_BYTES)
+	} else if (ether_type == RTE_BE16(0x86DD)) {
+		if ((first & 0xF0) != 0x60 || data < SLU_ETHER_BYTES + 40 + 8 || first >> 56 <= 1)
 			return false;
+		bytes = __builtin_bswap16((uint16_t)(first >> 32));
+		protocol = (uint8_t)(first >> 48);
+		ip_bytes = bytes + 40;
+		l4 = ip + 40;
 		p->l4 = SLU_ETHER_BYTES + 40;
 		p->family = 6;
 		p->key.addresses = 0;
@@ -152,13 +163,33 @@ static inline bool slu_packet_parse_plain(struct slu_packet *p, uint32_t vpc)
 	} else {
 		return false;
 	}
-	if (p->protocol != SLU_PROTO_TCP && p->protocol != SLU_PROTO_UDP)
+	/* A length below its header's is a large number in bytes. */
+	if (ip_bytes > data - SLU_ETHER_BYTES || bytes > ip_bytes)
 		return false;
-	if (!slu_packet_transport(p, frame + p->l4, p->ip_bytes + SLU_ETHER_BYTES - p->l4, contiguous - p->l4))
+	ports = slu_packet_load32(l4);
+	if (protocol == SLU_PROTO_TCP) {
+		uint32_t header;
+
+		if (bytes < 20)
+			return false;
+		header = (uint32_t)(l4[12] >> 4) * 4;
+		p->tcp_flags = l4[13];
+		if (header < 20 || header > bytes)
+			return false;
+	} else if (protocol == SLU_PROTO_UDP) {
+		uint32_t length = slu_packet_be16(l4 + 4);
+
+		p->tcp_flags = 0;
+		if (bytes < 8 || length < 8 || length > bytes)
+			return false;
+	} else {
 		return false;
+	}
 	p->l3 = SLU_ETHER_BYTES;
+	p->ip_bytes = (uint16_t)ip_bytes;
 	p->kind = SLU_PACKET_PLAIN;
-	p->key.rest = slu_packet_load32(frame + p->l4) | (uint64_t)(p->protocol | vpc << 8) << 32;
+	p->protocol = (uint8_t)protocol;
+	p->key.rest = ports | (uint64_t)(protocol | vpc << 8) << 32;
 	return true;
 }
 

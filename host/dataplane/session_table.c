@@ -95,7 +95,7 @@ static uint32_t find_in(
 	for (uint32_t mask = slu_session_table_match(b, tag); mask; mask &= mask - 1) {
 		uint32_t entry = b->entry[__builtin_ctz(mask)];
 
-		if (entry && slu_session_table_is(t, entry, key))
+		if (entry && slu_session_table_is(slu_session_table_hot(t, entry), entry, key))
 			return entry;
 	}
 	return 0;

@@ -131,6 +131,12 @@ static inline struct slu_session_cold *slu_session_table_cold(const struct slu_s
 	return sid & SLU_ENTRY_IPV6 ? &t->cold6[index] : &t->cold4[index];
 }
 
+/* Of a session of IPv6. */
+static inline const struct slu_session_addresses *slu_session_addresses_of(const struct slu_session_hot *hot)
+{
+	return &((const struct slu_session6 *)hot)->addresses;
+}
+
 static inline struct slu_session_addresses *slu_session_table_addresses(const struct slu_session_table *t, uint32_t sid)
 {
 	return &t->session6[sid & SLU_ENTRY_INDEX].addresses;
@@ -153,26 +159,26 @@ static inline uint32_t slu_session_table_candidate(const struct slu_session_tabl
 	return 0;
 }
 
-/* Whether an entry's session has this key. */
+/* Whether an entry's session, whose line is hot, has this key. */
 static inline bool slu_session_table_is(
-	const struct slu_session_table *t, uint32_t entry, const struct slu_session_key *key)
+	const struct slu_session_hot *hot, uint32_t entry, const struct slu_session_key *key)
 {
-	const struct slu_session_hot *hot;
-	const struct slu_tuple *tuple;
-	uint64_t addresses;
+	const struct slu_tuple *tuple = &hot->tuple[entry >> 31];
+	uint64_t session[4], packet[4], addresses;
 	uint32_t ports;
 
-	if (!key->address6 != !(entry & SLU_ENTRY_IPV6))
-		return false;
-	hot = slu_session_table_hot(t, entry);
-	tuple = &hot->tuple[entry >> 31];
 	memcpy(&addresses, tuple, 8);
 	memcpy(&ports, &tuple->sport, 4);
-	if (ports != (uint32_t)key->rest || hot->proto_vpc != key->rest >> 32)
+	if ((addresses ^ key->addresses) | (((uint64_t)hot->proto_vpc << 32 | ports) ^ key->rest))
 		return false;
 	if (!key->address6)
-		return addresses == key->addresses;
-	return memcmp(slu_session_table_addresses(t, entry)->address[entry >> 31], key->address6, 32) == 0;
+		return !(entry & SLU_ENTRY_IPV6);
+	if (!(entry & SLU_ENTRY_IPV6))
+		return false;
+	memcpy(session, slu_session_addresses_of(hot)->address[entry >> 31], sizeof(session));
+	memcpy(packet, key->address6, sizeof(packet));
+	return !((session[0] ^ packet[0]) | (session[1] ^ packet[1]) | (session[2] ^ packet[2]) |
+		 (session[3] ^ packet[3]));
 }
 
 /* The entry of a key, or 0. */

@@ -15,7 +15,7 @@
 #define LI SLU_TCP_LISTEN
 #define SA SLU_TCP_SYNACK
 
-uint8_t slu_tcp_state_table[2][32][SLU_TCP_STATES];
+uint8_t slu_tcp_state_table[2][32][16];
 
 /* By direction and event. Columns: NO ES SS SR FW TW CL CW LA LI SA. */
 static const uint8_t transitions[2][4][SLU_TCP_STATES] = {

@@ -33,7 +33,7 @@ enum slu_tcp_state {
 enum slu_tcp_event { SLU_TCP_EVENT_SYN, SLU_TCP_EVENT_FIN, SLU_TCP_EVENT_ACK, SLU_TCP_EVENT_RST, SLU_TCP_EVENT_NONE };
 
 /* [direction][flags & 0x1F][state] */
-extern uint8_t slu_tcp_state_table[2][32][SLU_TCP_STATES];
+extern uint8_t slu_tcp_state_table[2][32][16];
 
 /* Fills slu_tcp_state_table; idempotent. */
 void slu_tcp_state_init(void);

@@ -291,8 +291,8 @@ static inline void parse_chunk(
 		p->mbuf = packets[i];
 		p->in_port = in_port;
 		p->hops = 0;
-		p->entry = 0;
-		if (unlikely(!slu_packet_parse_plain(p, vpc))) {
+		p->fast = slu_packet_parse_fast(p, vpc);
+		if (unlikely(!p->fast)) {
 			slu_packet_parse(p, vpc);
 			if (p->kind != SLU_PACKET_PLAIN)
 				continue;
@@ -302,24 +302,20 @@ static inline void parse_chunk(
 	/* All at once: a prefetch that waits for a page's address holds up what follows it, but not another prefetch.
 	 */
 	for (uint16_t i = from; i < to; i++)
-		if (likely(w->burst[i].kind == SLU_PACKET_PLAIN))
-			slu_session_table_prefetch(&w->table, w->burst[i].hash);
+		slu_session_table_prefetch(&w->table, w->burst[i].hash);
 }
 
 /* then the sessions that the buckets name, */
 static inline void find_chunk(struct slu_worker *w, uint16_t from, uint16_t to)
 {
-	for (uint16_t i = from; i < to; i++) {
-		struct slu_packet *p = &w->burst[i];
-
-		if (unlikely(p->kind != SLU_PACKET_PLAIN))
-			continue;
-		p->entry = slu_session_table_candidate(&w->table, p->hash);
-	}
+	/* Of packets without a key the hash is an old one, and nobody looks at the entry. */
+	for (uint16_t i = from; i < to; i++)
+		w->burst[i].entry = slu_session_table_candidate(&w->table, w->burst[i].hash);
 	for (uint16_t i = from; i < to; i++) {
 		uint32_t entry = w->burst[i].entry;
 
-		rte_prefetch0(slu_session_table_hot(&w->table, entry));
+		w->burst[i].hot = slu_session_table_hot(&w->table, entry);
+		rte_prefetch0(w->burst[i].hot);
 		if (entry & SLU_ENTRY_IPV6)
 			rte_prefetch0(slu_session_table_addresses(&w->table, entry));
 	}
@@ -333,10 +329,9 @@ static inline void forward_chunk(struct slu_worker *w, uint16_t from, uint16_t t
 	for (uint16_t i = from; i < to; i++) {
 		struct slu_packet *p = &w->burst[i];
 
-		if (likely(p->kind == SLU_PACKET_PLAIN && p->entry && p->l3 == SLU_ETHER_BYTES &&
-			    (p->tcp_flags & among) != SLU_TCP_SYN &&
-			    slu_session_table_is(&w->table, p->entry, &p->key)))
-			slu_forward_plain(w, p, SLU_SID(p->entry), p->entry >> 31);
+		if (likely(p->fast && (p->tcp_flags & among) != SLU_TCP_SYN &&
+			    slu_session_table_is(p->hot, p->entry, &p->key)))
+			slu_forward_fast(w, p);
 		else
 			slu_worker_dispatch(w, p);
 	}
