@@ -82,6 +82,37 @@ struct slu_config_listener {
 	struct slu_timeouts timeouts;
 };
 
+struct slu_config_member {
+	uint8_t id; /* 1..255; the ring's order */
+	char name[SLU_NAME_BYTES];
+	struct slu_ip address;            /* on the sync network */
+	struct slu_config_prefix *locals; /* home prefixes of local addresses */
+	uint32_t local_count;
+};
+
+/* This node's place in a cluster. */
+struct slu_config_cluster {
+	uint8_t id;            /* 1..255 */
+	uint8_t group;         /* syncid */
+	char interface[16];    /* of the kernel: the sync network */
+	struct slu_ip address; /* our own on it, IPv4 */
+	struct slu_ip multicast;
+	uint16_t port;
+	char *key_file;    /* NULL: no authentication */
+	bool extensions;   /* false: for Linux IPVS */
+	bool trigger_data; /* else as Linux IPVS */
+	uint32_t threshold, period;
+	uint32_t route_table;              /* kernel table that says what to announce; 0: none */
+	struct slu_config_member *members; /* all, this node included; none with etcd */
+	uint32_t member_count;
+	struct slu_config_prefix *locals; /* this node's home prefixes: its local_addresses are inside */
+	uint32_t local_count;
+	char **etcd; /* http://host:port, each; none: static members and configuration */
+	uint32_t etcd_count;
+	char *etcd_prefix;
+	uint32_t lease_ttl_s;
+};
+
 struct slu_config {
 	char node[SLU_NAME_BYTES];
 	char *state_dir;
@@ -99,6 +130,7 @@ struct slu_config {
 	uint32_t group_count;
 	struct slu_config_listener *listeners;
 	uint32_t listener_count;
+	struct slu_config_cluster *cluster; /* NULL: this node is alone */
 };
 
 /*

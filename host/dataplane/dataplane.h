@@ -25,6 +25,8 @@ struct rte_mbuf;
 struct slu_dataplane;
 struct slu_worker;
 struct slu_neigh_view;
+struct slu_cluster_view;
+struct slu_sync_record;
 
 #define SLU_WORKERS_MAX 16
 #define SLU_PORTS_MAX 32 /* ethdev port ids below this */
@@ -158,6 +160,53 @@ struct slu_neigh_view *slu_dataplane_publish_neigh(struct slu_dataplane *dp, str
 /* The next neighbour that a worker wants resolved. Poll it; returns false when there is none. Packets wait up to a
  * second. */
 bool slu_dataplane_next_unresolved(struct slu_dataplane *dp, uint16_t *port, struct slu_ip *address);
+
+/* ----------------------------------------------- sessions of a cluster (sync.c) */
+
+/* When a new session is told for the first time. */
+enum slu_sync_trigger {
+	SLU_SYNC_AFTER_DATA,   /* after `threshold` packets of the client that carry data */
+	SLU_SYNC_AFTER_PACKETS /* as Linux IPVS: packets of the client, SYN and ACK too, modulo `period` equal
+				  `threshold` */
+};
+
+struct slu_sync_settings {
+	enum slu_sync_trigger trigger;
+	uint32_t threshold, period;
+	uint32_t outbox; /* records that may wait in each worker, a power of two; 0: no sync at all */
+	uint32_t inbox;  /* the same towards each worker */
+};
+
+/* Before the workers start. Returns 0, -EINVAL or -ENOMEM. */
+int slu_dataplane_set_sync(struct slu_dataplane *dp, const struct slu_sync_settings *settings);
+
+/* Publishes who owns what; returns the previous view (NULL at first), which the caller frees after a grace period. */
+const struct slu_cluster_view *slu_dataplane_publish_cluster(
+	struct slu_dataplane *dp, const struct slu_cluster_view *view);
+
+/*
+ * Takes records that workers want to tell the cluster, oldest first within a worker. One consumer thread, any. Returns
+ * how many; `sender` and `age_ms` are filled in. A worker whose outbox is full counts sync_outbox_full and tells the
+ * session later: nothing waits.
+ */
+uint32_t slu_sync_take(struct slu_dataplane *dp, struct slu_sync_record *records, uint32_t max);
+
+/* A descriptor that is readable when slu_sync_take() has something after it returned 0 (an eventfd; read it, then
+ * take). */
+int slu_sync_event(const struct slu_dataplane *dp);
+
+/*
+ * Gives records that came from other nodes. Each goes to the worker that will see the session's packets on this node.
+ * One producer thread, any. Returns how many were taken, from the front; the first that was not found its inbox full:
+ * give the rest again later, or drop them.
+ */
+uint32_t slu_sync_give(struct slu_dataplane *dp, const struct slu_sync_record *records, uint32_t count);
+
+/*
+ * For a joining node: the records of all sessions from *cursor on (0 at first; advanced), those of other owners too, as
+ * slu_dataplane_sessions(). Any thread. Returns the number; 0 at the end.
+ */
+uint32_t slu_sync_snapshot(struct slu_dataplane *dp, uint64_t *cursor, struct slu_sync_record *records, uint32_t max);
 
 /* ------------------------------------------------- a worker's thread only */
 
