@@ -91,6 +91,22 @@ int slu_config_load(const char *path, struct slu_config **config, struct slu_err
 	return ret;
 }
 
+static void free_cluster(struct slu_config_cluster *cluster)
+{
+	if (cluster == NULL)
+		return;
+	for (uint32_t i = 0; i < cluster->member_count; i++)
+		free(cluster->members[i].locals);
+	for (uint32_t i = 0; i < cluster->etcd_count; i++)
+		free(cluster->etcd[i]);
+	free(cluster->members);
+	free(cluster->locals);
+	free(cluster->etcd);
+	free(cluster->etcd_prefix);
+	free(cluster->key_file);
+	free(cluster);
+}
+
 void slu_config_free(struct slu_config *config)
 {
 	if (config == NULL)
@@ -107,6 +123,7 @@ void slu_config_free(struct slu_config *config)
 	for (uint32_t i = 0; i < config->eal_count; i++)
 		free(config->eal[i]);
 	free(config->eal);
+	free_cluster(config->cluster);
 	free(config->state_dir);
 	free(config->api);
 	free(config->ports);
@@ -117,16 +134,22 @@ void slu_config_free(struct slu_config *config)
 	free(config);
 }
 
-static bool same_port(const struct slu_config_port *a, const struct slu_config_port *b)
+static bool same_prefixes(
+	const struct slu_config_prefix *a, uint32_t a_count, const struct slu_config_prefix *b, uint32_t b_count)
 {
-	if (strcmp(a->name, b->name) != 0 || strcmp(a->device, b->device) != 0 || a->index != b->index ||
-		strcmp(a->tap, b->tap) != 0 || a->queues != b->queues || a->address_count != b->address_count)
+	if (a_count != b_count)
 		return false;
-	for (uint32_t i = 0; i < a->address_count; i++)
-		if (slu_ip_compare(&a->addresses[i].ip, &b->addresses[i].ip) != 0 ||
-			a->addresses[i].bits != b->addresses[i].bits)
+	for (uint32_t i = 0; i < a_count; i++)
+		if (slu_ip_compare(&a[i].ip, &b[i].ip) != 0 || a[i].bits != b[i].bits)
 			return false;
 	return true;
+}
+
+static bool same_port(const struct slu_config_port *a, const struct slu_config_port *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 && a->index == b->index &&
+	       strcmp(a->tap, b->tap) == 0 && a->queues == b->queues &&
+	       same_prefixes(a->addresses, a->address_count, b->addresses, b->address_count);
 }
 
 static bool same_ports(const struct slu_config *a, const struct slu_config *b)
@@ -149,6 +172,35 @@ static bool same_eal(const struct slu_config *a, const struct slu_config *b)
 	return true;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_etcd(const struct slu_config_cluster *a, const struct slu_config_cluster *b)
+{
+	if (a->etcd_count != b->etcd_count || !same_text(a->etcd_prefix, b->etcd_prefix) ||
+		a->lease_ttl_s != b->lease_ttl_s)
+		return false;
+	for (uint32_t i = 0; i < a->etcd_count; i++)
+		if (strcmp(a->etcd[i], b->etcd[i]) != 0)
+			return false;
+	return true;
+}
+
+/* All but the members, who may come and go. */
+static bool same_cluster(const struct slu_config_cluster *a, const struct slu_config_cluster *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return a->id == b->id && a->group == b->group && strcmp(a->interface, b->interface) == 0 &&
+	       slu_ip_compare(&a->address, &b->address) == 0 && slu_ip_compare(&a->multicast, &b->multicast) == 0 &&
+	       a->port == b->port && same_text(a->key_file, b->key_file) && a->extensions == b->extensions &&
+	       a->trigger_data == b->trigger_data && a->threshold == b->threshold && a->period == b->period &&
+	       a->route_table == b->route_table &&
+	       same_prefixes(a->locals, a->local_count, b->locals, b->local_count) && same_etcd(a, b);
+}
+
 size_t slu_config_restart_check(const struct slu_config *now, const struct slu_config *next, struct slu_errors *errors)
 {
 	const struct {
@@ -162,6 +214,7 @@ size_t slu_config_restart_check(const struct slu_config *now, const struct slu_c
 		{"sessions", now->sessions == next->sessions},
 		{"eal", same_eal(now, next)},
 		{"ports", same_ports(now, next)},
+		{"cluster", same_cluster(now->cluster, next->cluster)},
 	};
 	size_t count = 0;
 

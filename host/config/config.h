@@ -19,6 +19,7 @@
 #define SLU_CONFIG_MAX_ALL_BACKENDS 60000u /* live indexes have 16 bits, and tombstones need some */
 #define SLU_CONFIG_MAX_LOCALS 4096u
 #define SLU_CONFIG_MAX_WEIGHT 1000u
+#define SLU_CONFIG_MAX_MEMBERS 8u /* of a sync group */
 #define SLU_CONFIG_PROBE_BYTES 512u
 
 /* An address of the node with the length of its network's prefix. */
@@ -150,7 +151,7 @@ void slu_config_free(struct slu_config *config);
 
 /*
  * Adds one error for every setting that differs and cannot change while the
- * agent runs (ports, workers, sessions, state_dir, api, eal, node). Returns how many.
+ * agent runs (ports, workers, sessions, state_dir, api, eal, node, cluster but for its members). Returns how many.
  */
 size_t slu_config_restart_check(const struct slu_config *now, const struct slu_config *next, struct slu_errors *errors);
 

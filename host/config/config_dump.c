@@ -27,22 +27,29 @@ static json_t *ip_text(const struct slu_ip *ip)
 	return json_string(slu_ip_format(ip, text));
 }
 
+static json_t *prefix_list(const struct slu_config_prefix *prefixes, uint32_t count)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++) {
+		char ip[SLU_IP_TEXT_BYTES];
+
+		json_array_append_new(
+			list, json_sprintf("%s/%u", slu_ip_format(&prefixes[i].ip, ip), prefixes[i].bits));
+	}
+	return list;
+}
+
 static json_t *port_object(const struct slu_config_port *port)
 {
-	json_t *object = json_object(), *addresses = json_array();
+	json_t *object = json_object();
 
 	set_text(object, "name", port->name);
 	set_text(object, "device", port->device);
 	set_number(object, "index", port->index);
 	set_text(object, "tap", port->tap);
 	set_number(object, "queues", port->queues);
-	for (uint32_t i = 0; i < port->address_count; i++) {
-		char ip[SLU_IP_TEXT_BYTES];
-
-		json_array_append_new(addresses,
-			json_sprintf("%s/%u", slu_ip_format(&port->addresses[i].ip, ip), port->addresses[i].bits));
-	}
-	json_object_set_new(object, "addresses", addresses);
+	json_object_set_new(object, "addresses", prefix_list(port->addresses, port->address_count));
 	return object;
 }
 
@@ -167,6 +174,70 @@ static json_t *listener_object(const struct slu_config_listener *listener)
 	return object;
 }
 
+static json_t *trigger_object(const struct slu_config_cluster *cluster)
+{
+	json_t *object = json_object();
+
+	set_text(object, "kind", cluster->trigger_data ? "data" : "packets");
+	set_number(object, "threshold", cluster->threshold);
+	if (!cluster->trigger_data)
+		set_number(object, "period", cluster->period);
+	return object;
+}
+
+static json_t *members_list(const struct slu_config_cluster *cluster)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < cluster->member_count; i++) {
+		const struct slu_config_member *member = &cluster->members[i];
+		json_t *object = json_object();
+
+		set_number(object, "id", member->id);
+		set_text(object, "name", member->name);
+		json_object_set_new(object, "address", ip_text(&member->address));
+		json_object_set_new(object, "local_prefixes", prefix_list(member->locals, member->local_count));
+		json_array_append_new(list, object);
+	}
+	return list;
+}
+
+static json_t *etcd_object(const struct slu_config_cluster *cluster)
+{
+	json_t *object = json_object(), *endpoints = json_array();
+
+	for (uint32_t i = 0; i < cluster->etcd_count; i++)
+		json_array_append_new(endpoints, json_string(cluster->etcd[i]));
+	json_object_set_new(object, "endpoints", endpoints);
+	set_text(object, "prefix", cluster->etcd_prefix);
+	set_number(object, "lease_ttl_s", cluster->lease_ttl_s);
+	return object;
+}
+
+static json_t *cluster_object(const struct slu_config_cluster *cluster)
+{
+	json_t *object = json_object();
+
+	set_number(object, "id", cluster->id);
+	set_number(object, "group", cluster->group);
+	set_text(object, "interface", cluster->interface);
+	json_object_set_new(object, "address", ip_text(&cluster->address));
+	json_object_set_new(object, "multicast", ip_text(&cluster->multicast));
+	set_number(object, "port", cluster->port);
+	if (cluster->key_file != NULL)
+		set_text(object, "key_file", cluster->key_file);
+	json_object_set_new(object, "extensions", json_boolean(cluster->extensions));
+	json_object_set_new(object, "trigger", trigger_object(cluster));
+	json_object_set_new(object, "local_prefixes", prefix_list(cluster->locals, cluster->local_count));
+	if (cluster->route_table != 0)
+		json_object_set_new(object, "routes", json_pack("{s:I}", "table", (json_int_t)cluster->route_table));
+	if (cluster->etcd_count > 0)
+		json_object_set_new(object, "etcd", etcd_object(cluster));
+	else
+		json_object_set_new(object, "members", members_list(cluster));
+	return object;
+}
+
 char *slu_config_dump(const struct slu_config *config)
 {
 	json_t *root = json_object(), *eal = json_array(), *ports = json_array(), *locals = json_array(),
@@ -189,6 +260,8 @@ char *slu_config_dump(const struct slu_config *config)
 		json_array_append_new(groups, group_object(&config->groups[i]));
 	for (uint32_t i = 0; i < config->listener_count; i++)
 		json_array_append_new(listeners, listener_object(&config->listeners[i]));
+	if (config->cluster != NULL)
+		json_object_set_new(root, "cluster", cluster_object(config->cluster));
 	json_object_set_new(root, "eal", eal);
 	json_object_set_new(root, "ports", ports);
 	json_object_set_new(root, "local_addresses", locals);

@@ -201,6 +201,33 @@ void slu_reader_sequence(
 	}
 }
 
+/* Lists: a member that cannot be read keeps its place, zeroed. */
+struct list {
+	void *members;
+	size_t bytes; /* of one member */
+	slu_field_fn *read;
+};
+
+static void read_member(struct slu_reader *reader, const struct slu_node *node, size_t index, void *arg)
+{
+	struct list *list = arg;
+
+	list->read(reader, node, (char *)list->members + index * list->bytes, NULL);
+}
+
+void slu_reader_list(struct slu_reader *reader, const struct slu_node *node, size_t max, size_t bytes,
+	slu_field_fn *read, void **members, uint32_t *count)
+{
+	struct list list = {.bytes = bytes, .read = read};
+
+	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) <= max) {
+		*count = (uint32_t)slu_node_count(node);
+		list.members = slu_memory_zeroed(*count, bytes);
+		*members = list.members;
+	}
+	slu_reader_sequence(reader, node, max, read_member, &list);
+}
+
 const char *slu_reader_plain(struct slu_reader *reader, const struct slu_node *node)
 {
 	const char *text;

@@ -44,6 +44,10 @@ typedef void slu_reader_item_fn(struct slu_reader *reader, const struct slu_node
 void slu_reader_sequence(
 	struct slu_reader *reader, const struct slu_node *node, size_t max, slu_reader_item_fn *item, void *arg);
 
+/* A list of members of `bytes` each, allocated here; one that cannot be read keeps its place, zeroed. */
+void slu_reader_list(struct slu_reader *reader, const struct slu_node *node, size_t max, size_t bytes,
+	slu_field_fn *read, void **members, uint32_t *count);
+
 /* Adds an error at a node, at the present path. */
 void slu_reader_refuse(struct slu_reader *reader, const struct slu_node *node, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

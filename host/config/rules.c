@@ -7,6 +7,7 @@
 #include "host/config/memory.h"
 #include "host/config/reader.h"
 #include "host/config/rules.h"
+#include "host/config/rules_parts.h"
 #include "host/control/ip.h"
 
 #define SUGGEST_MAX 1000u /* names compared for "did you mean" */
@@ -45,19 +46,25 @@ static const struct slu_node *locate(const struct slu_node *node, const char *pa
 	return node;
 }
 
+void slu_rules_refuse(
+	const struct slu_node *root, struct slu_errors *errors, const char *path, const char *format, va_list arguments)
+{
+	char *rule = slu_memory_vformat(format, arguments);
+
+	slu_errors_add(errors, slu_node_place(locate(root, path)), path, "%s", rule);
+	free(rule);
+}
+
 static void refuse(struct rules *rules, const char *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 static void refuse(struct rules *rules, const char *path, const char *format, ...)
 {
 	va_list arguments;
-	char *rule;
 
 	va_start(arguments, format);
-	rule = slu_memory_vformat(format, arguments);
+	slu_rules_refuse(rules->root, rules->errors, path, format, arguments);
 	va_end(arguments);
-	slu_errors_add(rules->errors, slu_node_place(locate(rules->root, path)), path, "%s", rule);
-	free(rule);
 }
 
 #define PATH(buffer, ...) (snprintf(buffer, sizeof(buffer), __VA_ARGS__), buffer)
@@ -400,7 +407,7 @@ static void check_listeners(struct rules *rules, struct traits *traits)
 
 /* Addresses: one use each. */
 
-enum use_kind { USE_PORT, USE_LOCAL, USE_VIP };
+enum use_kind { USE_PORT, USE_SYNC, USE_LOCAL, USE_VIP };
 
 struct use {
 	uint32_t vpc;
@@ -430,6 +437,23 @@ static int compare_uses(const void *left, const void *right)
 	return (a->sub > b->sub) - (a->sub < b->sub);
 }
 
+/* Whether there is one beside those of ports: the sync network may be behind a port's TAP. */
+static bool has_sync_address(const struct slu_config *config)
+{
+	const struct slu_config_cluster *cluster = config->cluster;
+
+	if (cluster == NULL || cluster->address.family == 0)
+		return false;
+	for (uint32_t i = 0; i < config->port_count; i++) {
+		const struct slu_config_port *port = &config->ports[i];
+
+		for (uint32_t j = 0; j < port->address_count && strcmp(port->tap, cluster->interface) == 0; j++)
+			if (slu_ip_compare(&port->addresses[j].ip, &cluster->address) == 0)
+				return false;
+	}
+	return true;
+}
+
 static size_t collect_uses(const struct slu_config *config, struct use *uses)
 {
 	size_t count = 0;
@@ -438,6 +462,8 @@ static size_t collect_uses(const struct slu_config *config, struct use *uses)
 		for (uint32_t j = 0; j < config->ports[i].address_count; j++)
 			if (config->ports[i].addresses[j].ip.family != 0)
 				uses[count++] = (struct use){0, config->ports[i].addresses[j].ip, USE_PORT, i, j};
+	if (has_sync_address(config))
+		uses[count++] = (struct use){0, config->cluster->address, USE_SYNC, 0, 0};
 	for (uint32_t i = 0; i < config->local_count; i++)
 		uses[count++] = (struct use){0, config->locals[i], USE_LOCAL, config->local_items[i], 0};
 	for (uint32_t i = 0; i < config->listener_count; i++)
@@ -451,6 +477,8 @@ static const char *use_format(const struct slu_config *config, const struct use 
 {
 	if (use->kind == USE_PORT)
 		snprintf(text, 160, "an address of port \"%s\"", config->ports[use->index].name);
+	else if (use->kind == USE_SYNC)
+		snprintf(text, 160, "this node's on the sync network");
 	else if (use->kind == USE_LOCAL)
 		snprintf(text, 160, "in local_addresses[%u]", use->index);
 	else
@@ -464,6 +492,8 @@ static void refuse_second_use(struct rules *rules, const struct use *use, const 
 
 	if (use->kind == USE_PORT)
 		PATH(path, "ports[%u].addresses[%u]", use->index, use->sub);
+	else if (use->kind == USE_SYNC)
+		PATH(path, "cluster.address");
 	else if (use->kind == USE_LOCAL)
 		PATH(path, "local_addresses[%u]", use->index);
 	else
@@ -502,7 +532,7 @@ static void check_backend_addresses(
 static void check_addresses(struct rules *rules, const struct traits *traits)
 {
 	const struct slu_config *config = rules->config;
-	size_t room = (size_t)config->local_count + config->listener_count, count;
+	size_t room = (size_t)config->local_count + config->listener_count + 1, count;
 	struct use *uses;
 
 	for (uint32_t i = 0; i < config->port_count; i++)
@@ -536,5 +566,6 @@ void slu_rules_check(const struct slu_node *root, struct slu_config *config, str
 			(unsigned long long)backends, SLU_CONFIG_MAX_ALL_BACKENDS);
 	check_listeners(&rules, traits);
 	check_addresses(&rules, traits);
+	slu_rules_cluster(root, config, errors);
 	free(traits);
 }

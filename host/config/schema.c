@@ -5,6 +5,7 @@
 #include "host/config/memory.h"
 #include "host/config/reader.h"
 #include "host/config/schema.h"
+#include "host/config/schema_parts.h"
 #include "host/control/ip.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -26,33 +27,6 @@ const struct slu_timeouts slu_schema_timeouts = {.syn_recv = 60,
 	.last_ack = 30,
 	.udp = 300};
 
-/* Lists: a member that cannot be read keeps its place, zeroed. */
-struct list {
-	void *members;
-	size_t bytes; /* of one member */
-	slu_field_fn *read;
-};
-
-static void read_member(struct slu_reader *reader, const struct slu_node *node, size_t index, void *arg)
-{
-	struct list *list = arg;
-
-	list->read(reader, node, (char *)list->members + index * list->bytes, NULL);
-}
-
-static void read_list(struct slu_reader *reader, const struct slu_node *node, size_t max, size_t bytes,
-	slu_field_fn *read, void **members, uint32_t *count)
-{
-	struct list list = {.bytes = bytes, .read = read};
-
-	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) <= max) {
-		*count = (uint32_t)slu_node_count(node);
-		list.members = slu_memory_zeroed(*count, bytes);
-		*members = list.members;
-	}
-	slu_reader_sequence(reader, node, max, read_member, &list);
-}
-
 static void read_version(
 	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
@@ -63,7 +37,7 @@ static void read_version(
 		slu_reader_refuse(reader, node, "this program reads version 1 only");
 }
 
-static void read_prefix(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+void slu_schema_prefix(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
 	const char *text = slu_reader_plain(reader, node), *slash;
 	struct slu_config_prefix prefix = {0};
@@ -99,7 +73,7 @@ static void read_addresses(
 	struct slu_config_port *port = target;
 
 	(void)f;
-	read_list(reader, node, 64, sizeof(*port->addresses), read_prefix, (void **)&port->addresses,
+	slu_reader_list(reader, node, 64, sizeof(*port->addresses), slu_schema_prefix, (void **)&port->addresses,
 		&port->address_count);
 }
 
@@ -138,7 +112,7 @@ static void read_ports(struct slu_reader *reader, const struct slu_node *node, v
 	struct slu_config *config = target;
 
 	(void)f;
-	read_list(reader, node, SLU_CONFIG_MAX_PORTS, sizeof(*config->ports), read_port, (void **)&config->ports,
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_PORTS, sizeof(*config->ports), read_port, (void **)&config->ports,
 		&config->port_count);
 	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) == 0)
 		slu_reader_refuse(reader, node, "at least one port is needed");
@@ -158,7 +132,8 @@ static void read_eal(struct slu_reader *reader, const struct slu_node *node, voi
 	struct slu_config *config = target;
 
 	(void)f;
-	read_list(reader, node, 64, sizeof(*config->eal), read_eal_argument, (void **)&config->eal, &config->eal_count);
+	slu_reader_list(
+		reader, node, 64, sizeof(*config->eal), read_eal_argument, (void **)&config->eal, &config->eal_count);
 }
 
 /* Adds the addresses first..last to the configuration. */
@@ -396,7 +371,7 @@ static void read_backends(
 	struct slu_config_group *group = target;
 
 	(void)f;
-	read_list(reader, node, SLU_CONFIG_MAX_BACKENDS, sizeof(*group->backends), read_backend,
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_BACKENDS, sizeof(*group->backends), read_backend,
 		(void **)&group->backends, &group->backend_count);
 }
 
@@ -428,8 +403,8 @@ static void read_groups(struct slu_reader *reader, const struct slu_node *node, 
 	struct slu_config *config = target;
 
 	(void)f;
-	read_list(reader, node, SLU_CONFIG_MAX_GROUPS, sizeof(*config->groups), read_group, (void **)&config->groups,
-		&config->group_count);
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_GROUPS, sizeof(*config->groups), read_group,
+		(void **)&config->groups, &config->group_count);
 }
 
 static void read_protocol(
@@ -512,7 +487,7 @@ static void read_listeners(
 	struct slu_config *config = target;
 
 	(void)f;
-	read_list(reader, node, SLU_CONFIG_MAX_LISTENERS, sizeof(*config->listeners), read_listener,
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_LISTENERS, sizeof(*config->listeners), read_listener,
 		(void **)&config->listeners, &config->listener_count);
 }
 
@@ -530,6 +505,7 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 		{"local_addresses", read_locals},
 		{"groups", read_groups},
 		{"listeners", read_listeners},
+		{"cluster", slu_schema_cluster, AT(slu_config, cluster)},
 	};
 	struct slu_reader reader = {.errors = errors};
 

@@ -26,6 +26,12 @@
 #define HEAD VERSION PORTS LOCALS GROUPS
 #define LISTENER "{name: l1, address: 198.18.1.100, protocol: tcp, ports: 80, group: web}"
 
+/* A cluster of two; rows add keys, or replace the members. */
+#define SELF "cluster:\n  id: 1\n  interface: sync0\n  address: 198.18.9.1\n  local_prefixes: [198.18.2.0/24]\n"
+#define MEMBER1 "{id: 1, name: n1, address: 198.18.9.1, local_prefixes: [198.18.2.0/24]}"
+#define MEMBER2 "{id: 2, name: n2, address: 198.18.9.2, local_prefixes: [198.18.3.0/24]}"
+#define MEMBERS "  members:\n  - " MEMBER1 "\n  - " MEMBER2 "\n"
+
 struct row {
 	const char *name; /* a sentence */
 	const char *text;
@@ -230,6 +236,85 @@ static const struct row bad[] = {
 		{"doc:5:10 workers: 0 is out of range, must be 1..16",
 			"doc:7:23 listeners[0].address: \"198.18.1.300\" is no IPv4 or IPv6 address",
 			"doc:8:70 listeners[1].group: there is no group \"nowhere\""}},
+	{"empty_cluster__names_the_keys_it_needs", HEAD "cluster: {}\n",
+		{"doc:5:10 cluster: key address is missing", "doc:5:10 cluster: key id is missing",
+			"doc:5:10 cluster: key interface is missing",
+			"doc:5:10 cluster: key members or etcd is missing",
+			"doc:3:19 local_addresses[0]: 198.18.2.100 is in none of cluster.local_prefixes: the cluster "
+			"would not know whose it is"}},
+	{"cluster_that_is_no_mapping__is_refused", HEAD "cluster: 7\n",
+		{"doc:5:10 cluster: must be a mapping of keys to values"}},
+	{"id_of_a_node__is_one_byte_and_not_0",
+		HEAD SELF "  group: 256\n  members:\n  - " MEMBER1 "\n  - {id: 0, name: n2, address: 198.18.9.2}\n",
+		{"doc:10:10 cluster.group: 256 is out of range, must be 0..255",
+			"doc:13:10 cluster.members[1].id: 0 is out of range, must be 1..255"}},
+	{"members_of_one_id_name_or_address__are_each_named",
+		HEAD SELF "  members:\n  - " MEMBER1 "\n  - {id: 1, name: n1, address: 198.18.9.1}\n",
+		{"doc:12:10 cluster.members[1].id: 1 is taken by members[0] already",
+			"doc:12:19 cluster.members[1].name: \"n1\" is taken by members[0] already",
+			"doc:12:32 cluster.members[1].address: 198.18.9.1 is members[0]'s already"}},
+	{"this_node_not_among_the_members__is_refused", HEAD SELF "  members:\n  - " MEMBER2 "\n",
+		{"doc:11:3 cluster.members: this node, id 1, is not among the members"}},
+	{"this_node_listed_otherwise_than_it_is__is_refused",
+		HEAD SELF "  members:\n  - {id: 1, name: n1, address: 198.18.9.7, local_prefixes: [198.18.4.0/24]}\n",
+		{"doc:11:5 cluster.members[0]: local_prefixes are not those of cluster.local_prefixes, and this "
+		 "member is this node",
+			"doc:11:32 cluster.members[0].address: is not cluster.address, and this member is this node"}},
+	{"prefixes_of_members_that_overlap__are_refused",
+		HEAD SELF "  members:\n  - " MEMBER1
+			  "\n  - {id: 2, name: n2, address: 198.18.9.2, local_prefixes: [198.18.2.128/25]}\n",
+		{"doc:12:61 cluster.members[1].local_prefixes[0]: overlaps with local_prefixes[0] of member 1"}},
+	{"prefix_with_bits_behind__names_its_network",
+		HEAD SELF "  members:\n  - " MEMBER1
+			  "\n  - {id: 2, name: n2, address: 198.18.9.2, local_prefixes: [198.18.3.9/28, "
+			  "\"fd00:3::1/63\"]}\n",
+		{"doc:12:61 cluster.members[1].local_prefixes[0]: has bits behind the prefix; its network is "
+		 "198.18.3.0/28",
+			"doc:12:76 cluster.members[1].local_prefixes[1]: has bits behind the prefix; its network is "
+			"fd00:3::/63"}},
+	{"nine_members__are_refused", HEAD SELF "  members: [" MEMBER1 ", a, b, c, d, e, f, g, h]\n",
+		{"doc:10:12 cluster.members: has 9 members, at most 8 are allowed",
+			"doc:10:12 cluster.members: this node, id 1, is not among the members"}},
+	{"local_range_outside_the_home_prefixes__is_refused_once",
+		VERSION PORTS "local_addresses: [198.18.2.100, 198.18.2.254-198.18.3.5]\n" GROUPS SELF MEMBERS,
+		{"doc:3:33 local_addresses[1]: 198.18.3.0 is in none of cluster.local_prefixes: the cluster would "
+		 "not know whose it is"}},
+	{"members_and_etcd__exclude_each_other",
+		HEAD SELF MEMBERS "  etcd: {endpoints: [\"http://198.18.9.9:2379\"]}\n",
+		{"doc:13:9 cluster.etcd: members are listed already: either members or etcd"}},
+	{"sync_address_with_another_use__is_refused",
+		VERSION PORTS "local_addresses: [198.18.2.100, 198.18.9.1]\n" GROUPS
+			      "cluster:\n  id: 1\n  interface: sync0\n  address: 198.18.9.1\n"
+			      "  local_prefixes: [198.18.2.0/24, 198.18.9.0/24]\n"
+			      "  etcd: {endpoints: [\"http://198.18.9.9:2379\"]}\n",
+		{"doc:3:33 local_addresses[1]: 198.18.9.1 is this node's on the sync network already"}},
+	{"sync_address_and_group__are_ipv4_and_multicast",
+		HEAD "cluster:\n  id: 1\n  interface: a123456789012345\n  address: \"fd00:9::1\"\n  multicast: "
+		     "198.18.9.1\n  local_prefixes: [198.18.2.0/24]\n  members: [{id: 1, name: n, address: "
+		     "198.18.9.1, local_prefixes: [198.18.2.0/24]}]\n",
+		{"doc:7:14 cluster.interface: an interface name has at most 15 characters",
+			"doc:8:12 cluster.address: must be an IPv4 address: session sync goes over IPv4",
+			"doc:9:14 cluster.multicast: must be an IPv4 multicast address, as in 224.0.0.81"}},
+	{"trigger_of_packets__is_below_its_period", HEAD SELF MEMBERS "  trigger: {kind: packets, threshold: 50}\n",
+		{"doc:13:12 cluster.trigger: threshold 50 must be below period 50: packets are counted modulo it"}},
+	{"trigger_of_data__has_no_period", HEAD SELF MEMBERS "  trigger: {kind: data, period: 50}\n",
+		{"doc:13:33 cluster.trigger: key period is for kind packets only"}},
+	{"trigger_of_no_data__is_refused", HEAD SELF MEMBERS "  trigger: {kind: data, threshold: 0}\n",
+		{"doc:13:36 cluster.trigger: kind data needs at least one packet"}},
+	{"route_table_of_the_kernel__is_refused", HEAD SELF MEMBERS "  routes: {table: 254}\n",
+		{"doc:13:19 cluster.routes: table 254 is one of the kernel's own (253..255), and the agent "
+		 "empties its table"}},
+	{"etcd_endpoints_that_cannot_be_reached_so__are_each_refused",
+		HEAD SELF "  etcd:\n    prefix: /a/\n    lease_ttl_s: 1\n    endpoints:\n    - https://198.18.9.1:1\n"
+			  "    - http://etcd:2379\n    - http://198.18.9.1\n    - http://fd00::1:2379\n"
+			  "    - http://198.18.9.1:65536\n    - http://198.18.9.1:2379/x\n    - \"http://[]:1\"\n",
+		{"doc:11:13 cluster.etcd.prefix: must begin with '/', not end with it, and have no blanks",
+			"doc:12:18 cluster.etcd.lease_ttl_s: 1 is out of range, must be 2..3600",
+#define ENDPOINT ": must be an address and a port, as in http://198.18.9.100:2379 or http://[fd00:9::1]:2379"
+			"doc:14:7 cluster.etcd.endpoints[0]" ENDPOINT, "doc:15:7 cluster.etcd.endpoints[1]" ENDPOINT,
+			"doc:16:7 cluster.etcd.endpoints[2]" ENDPOINT, "doc:17:7 cluster.etcd.endpoints[3]" ENDPOINT,
+			"doc:18:7 cluster.etcd.endpoints[4]" ENDPOINT, "doc:19:7 cluster.etcd.endpoints[5]" ENDPOINT,
+			"doc:20:7 cluster.etcd.endpoints[6]" ENDPOINT}},
 };
 
 static void document__is_refused_with_exactly_its_errors(void **state)
@@ -404,6 +489,122 @@ static void values_given__are_read(void **state)
 	slu_config_free(config);
 }
 
+static void cluster_values_left_out__have_their_defaults(void **state)
+{
+	struct slu_config *config = good(HEAD SELF MEMBERS), *alone = good(HEAD);
+	const struct slu_config_cluster *cluster = config->cluster;
+	char text[SLU_IP_TEXT_BYTES];
+
+	(void)state;
+	assert_null(alone->cluster);
+	assert_int_equal(cluster->group, 0);
+	assert_string_equal(slu_ip_format(&cluster->multicast, text), "224.0.0.81");
+	assert_int_equal(cluster->port, 8848);
+	assert_null(cluster->key_file);
+	assert_true(cluster->extensions);
+	assert_true(cluster->trigger_data);
+	assert_int_equal(cluster->threshold, 3);
+	assert_int_equal(cluster->route_table, 0);
+	assert_int_equal(cluster->member_count, 2);
+	assert_string_equal(slu_ip_format(&cluster->members[1].locals[0].ip, text), "198.18.3.0");
+	assert_int_equal(cluster->members[1].locals[0].bits, 24);
+	assert_int_equal(cluster->etcd_count, 0);
+	slu_config_free(config);
+	slu_config_free(alone);
+}
+
+static void cluster_values_given__are_read(void **state)
+{
+	struct slu_config *config =
+		good(HEAD "cluster:\n  id: 255\n  group: 9\n  interface: t0\n  address: 198.18.1.2\n"
+			  "  multicast: 239.1.2.3\n  port: 1\n  key_file: /k\n  extensions: false\n"
+			  "  trigger: {kind: packets, threshold: 0, period: 7}\n"
+			  "  local_prefixes: [198.18.2.0/24, \"fd00:64::/64\"]\n  routes: {table: 8848}\n"
+			  "  etcd: {endpoints: [\"http://198.18.9.9:2379\", \"http://[fd00:9::9]:1\"], prefix: /x, "
+			  "lease_ttl_s: 9}\n");
+	const struct slu_config_cluster *cluster = config->cluster;
+	char text[SLU_IP_TEXT_BYTES];
+
+	(void)state;
+	assert_int_equal(cluster->id, 255);
+	assert_int_equal(cluster->group, 9);
+	assert_string_equal(cluster->interface, "t0");
+	assert_string_equal(slu_ip_format(&cluster->multicast, text), "239.1.2.3");
+	assert_int_equal(cluster->port, 1);
+	assert_string_equal(cluster->key_file, "/k");
+	assert_false(cluster->extensions);
+	assert_false(cluster->trigger_data);
+	assert_int_equal(cluster->threshold * 10 + cluster->period, 7);
+	assert_int_equal(cluster->local_count, 2);
+	assert_int_equal(cluster->locals[1].ip.family, 6);
+	assert_int_equal(cluster->route_table, 8848);
+	assert_int_equal(cluster->etcd_count, 2);
+	assert_string_equal(cluster->etcd[1], "http://[fd00:9::9]:1");
+	assert_string_equal(cluster->etcd_prefix, "/x");
+	assert_int_equal(cluster->lease_ttl_s, 9);
+	slu_config_free(config);
+}
+
+static void cluster__is_dumped_and_read_back_to_the_same(void **state)
+{
+	static const char *const texts[] = {HEAD SELF MEMBERS "  routes: {table: 8848}\n",
+		HEAD SELF "  key_file: /k\n  trigger: {kind: packets, threshold: 4, period: 9}\n"
+			  "  etcd: {endpoints: [\"http://198.18.9.9:2379\"], lease_ttl_s: 8}\n"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct slu_config *config = good(texts[i]), *other;
+		struct slu_errors errors;
+		char *text = slu_config_dump(config), *again;
+
+		other = good(text);
+		again = slu_config_dump(other);
+		assert_string_equal(text, again);
+		slu_errors_init(&errors, "doc");
+		assert_int_equal(slu_config_restart_check(config, other, &errors), 0);
+		slu_errors_clear(&errors);
+		free(text);
+		free(again);
+		slu_config_free(config);
+		slu_config_free(other);
+	}
+}
+
+static void changes_of_a_cluster_but_its_members__need_a_restart(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t changes;
+	} rows[] = {
+		{HEAD, 1},
+		{HEAD SELF MEMBERS, 0},
+		{HEAD SELF "  members:\n  - " MEMBER1 "\n", 0},
+		{HEAD SELF MEMBERS "  group: 1\n", 1},
+		{HEAD SELF MEMBERS "  multicast: 224.0.0.82\n", 1},
+		{HEAD SELF MEMBERS "  port: 1\n", 1},
+		{HEAD SELF MEMBERS "  key_file: /k\n", 1},
+		{HEAD SELF MEMBERS "  extensions: false\n", 1},
+		{HEAD SELF MEMBERS "  trigger: {kind: data, threshold: 2}\n", 1},
+		{HEAD SELF MEMBERS "  routes: {table: 5}\n", 1},
+		{HEAD SELF "  etcd: {endpoints: [\"http://198.18.9.9:2379\"]}\n", 1},
+	};
+	struct slu_config *now = good(HEAD SELF MEMBERS);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct slu_config *next = good(rows[i].text);
+		struct slu_errors errors;
+
+		slu_errors_init(&errors, "doc");
+		assert_int_equal(slu_config_restart_check(now, next, &errors), rows[i].changes);
+		if (rows[i].changes)
+			assert_string_equal(errors.items[0].path, "cluster");
+		slu_errors_clear(&errors);
+		slu_config_free(next);
+	}
+	slu_config_free(now);
+}
+
 static void same_address_for_other_protocol_port_or_network__is_accepted(void **state)
 {
 	struct slu_config *config =
@@ -512,6 +713,10 @@ int main(void)
 		cmocka_unit_test(missing_file_and_folder__are_errors_with_the_reason),
 		cmocka_unit_test(values_left_out__have_their_defaults),
 		cmocka_unit_test(values_given__are_read),
+		cmocka_unit_test(cluster_values_left_out__have_their_defaults),
+		cmocka_unit_test(cluster_values_given__are_read),
+		cmocka_unit_test(cluster__is_dumped_and_read_back_to_the_same),
+		cmocka_unit_test(changes_of_a_cluster_but_its_members__need_a_restart),
 		cmocka_unit_test(same_address_for_other_protocol_port_or_network__is_accepted),
 		cmocka_unit_test(json__is_read_as_yaml),
 		cmocka_unit_test(dump__is_read_back_to_the_same_document),
