@@ -1,5 +1,5 @@
 # The agent.
-AGENT_SOURCES := $(wildcard host/*.c host/ports/*.c host/offload/*.c)
+AGENT_SOURCES := $(wildcard host/*.c host/cluster/*.c host/ports/*.c host/offload/*.c)
 AGENT_OBJS := $(patsubst %.c,$(B)/%.o,$(AGENT_SOURCES))
 AGENT_LIBS = $(DPDK_LIBS) $(CONTROL_LIBS) -lmnl -ldl -lpthread
 
@@ -30,3 +30,8 @@ $(B)/tests/unit/test_tap.o: CFLAGS += $(DPDK_CFLAGS)
 $(B)/tests/unit/test_tap: $(B)/tests/unit/test_tap.o $(TEST_TAP_OBJS)
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lmnl
 UNIT_TESTS += $(B)/tests/unit/test_tap
+
+TEST_ROUTES_OBJS := $(patsubst %,$(B)/host/%.o,cluster/routes ports/netlink control/ip log)
+$(B)/tests/unit/test_routes: $(B)/tests/unit/test_routes.o $(TEST_ROUTES_OBJS)
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lmnl -lrte_eal
+UNIT_TESTS += $(B)/tests/unit/test_routes

@@ -25,16 +25,14 @@ static struct mnl_socket *open_socket(int flags, unsigned int groups)
 	return socket;
 }
 
-int slu_netlink_open(struct slu_netlink *netlink)
+int slu_netlink_open_requests(struct slu_netlink *netlink)
 {
 	int one = 1;
-	int bytes = EVENT_SOCKET_BYTES;
 
 	memset(netlink, 0, sizeof(*netlink));
 	netlink->buffer = malloc(BUFFER_BYTES);
-	netlink->events = open_socket(SOCK_NONBLOCK, EVENT_GROUPS);
 	netlink->requests = open_socket(0, 0);
-	if (!netlink->buffer || !netlink->events || !netlink->requests) {
+	if (!netlink->buffer || !netlink->requests) {
 		int error = errno ? -errno : -ENOMEM;
 
 		slu_netlink_close(netlink);
@@ -42,6 +40,22 @@ int slu_netlink_open(struct slu_netlink *netlink)
 	}
 	/* Strict checking lets the kernel filter dumps; kernels without it ignore the option. */
 	mnl_socket_setsockopt(netlink->requests, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
+	return 0;
+}
+
+int slu_netlink_open(struct slu_netlink *netlink)
+{
+	int bytes = EVENT_SOCKET_BYTES;
+	int error = slu_netlink_open_requests(netlink);
+
+	if (error)
+		return error;
+	netlink->events = open_socket(SOCK_NONBLOCK, EVENT_GROUPS);
+	if (!netlink->events) {
+		error = errno ? -errno : -ENOMEM;
+		slu_netlink_close(netlink);
+		return error;
+	}
 	setsockopt(mnl_socket_get_fd(netlink->events), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	return 0;
 }
@@ -127,30 +141,39 @@ static int receive_all(struct slu_netlink *netlink, uint32_t sequence, struct du
 	return 0;
 }
 
-static int dump_once(struct slu_netlink *netlink, uint16_t type, uint8_t family, struct dump *dump)
+/* What to dump; table 0: those of all. */
+struct question {
+	uint16_t type;
+	uint8_t family;
+	uint32_t table;
+};
+
+static int dump_once(struct slu_netlink *netlink, const struct question *question, struct dump *dump)
 {
 	uint8_t request[NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct rtmsg)) + 64] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(request);
 	size_t extra = sizeof(struct rtmsg);
 	uint8_t *body;
 
-	if (type == RTM_GETLINK)
+	if (question->type == RTM_GETLINK)
 		extra = sizeof(struct ifinfomsg);
-	else if (type == RTM_GETNEIGH)
+	else if (question->type == RTM_GETNEIGH)
 		extra = sizeof(struct ndmsg);
-	else if (type == RTM_GETADDR)
+	else if (question->type == RTM_GETADDR)
 		extra = sizeof(struct ifaddrmsg);
-	message->nlmsg_type = type;
+	message->nlmsg_type = question->type;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	message->nlmsg_seq = ++netlink->sequence;
 	body = mnl_nlmsg_put_extra_header(message, extra);
-	body[0] = family; /* the first byte of all four headers */
+	body[0] = question->family; /* the first byte of all four headers */
+	if (question->table)
+		mnl_attr_put_u32(message, RTA_TABLE, question->table);
 	if (mnl_socket_sendto(netlink->requests, message, message->nlmsg_len) < 0)
 		return -errno;
 	return receive_all(netlink, message->nlmsg_seq, dump);
 }
 
-int slu_netlink_dump(struct slu_netlink *netlink, uint16_t type, uint8_t family, slu_netlink_message *each,
+static int dump_all(struct slu_netlink *netlink, const struct question *question, slu_netlink_message *each,
 	void (*restart)(void *context), void *context)
 {
 	for (int attempt = 0; attempt < 8; attempt++) {
@@ -159,13 +182,25 @@ int slu_netlink_dump(struct slu_netlink *netlink, uint16_t type, uint8_t family,
 
 		if (attempt > 0 && restart)
 			restart(context);
-		error = dump_once(netlink, type, family, &dump);
+		error = dump_once(netlink, question, &dump);
 		if (error && error != -EAGAIN)
 			return error;
 		if (!error && !dump.interrupted)
 			return 0;
 	}
 	return -EAGAIN;
+}
+
+int slu_netlink_dump(struct slu_netlink *netlink, uint16_t type, uint8_t family, slu_netlink_message *each,
+	void (*restart)(void *context), void *context)
+{
+	return dump_all(netlink, &(struct question){.type = type, .family = family}, each, restart, context);
+}
+
+int slu_netlink_dump_table(struct slu_netlink *netlink, uint32_t table, slu_netlink_message *each,
+	void (*restart)(void *context), void *context)
+{
+	return dump_all(netlink, &(struct question){.type = RTM_GETROUTE, .table = table}, each, restart, context);
 }
 
 int slu_netlink_request(struct slu_netlink *netlink, struct nlmsghdr *message)

@@ -23,6 +23,9 @@ typedef void slu_netlink_message(void *context, const struct nlmsghdr *message);
 
 /* Returns 0 or -errno; on failure nothing is open. */
 int slu_netlink_open(struct slu_netlink *netlink);
+
+/* Without the socket of events: for who only writes and dumps. */
+int slu_netlink_open_requests(struct slu_netlink *netlink);
 void slu_netlink_close(struct slu_netlink *netlink);
 
 /* Descriptor that becomes readable when events wait. */
@@ -37,6 +40,13 @@ int slu_netlink_read_events(struct slu_netlink *netlink, slu_netlink_message *ea
 
 /* Dumps all objects of `type` (RTM_GET*) and family; repeats when the kernel says that the dump was interrupted. */
 int slu_netlink_dump(struct slu_netlink *netlink, uint16_t type, uint8_t family, slu_netlink_message *each,
+	void (*restart)(void *context), void *context);
+
+/*
+ * The same for the routes of one table and both families. Kernels that cannot filter deliver those of other tables
+ * too; a table that does not exist is empty.
+ */
+int slu_netlink_dump_table(struct slu_netlink *netlink, uint32_t table, slu_netlink_message *each,
 	void (*restart)(void *context), void *context);
 
 /* Sends one request that mnl built in `message` and waits for its acknowledgement: 0 or the kernel's -errno. */
