@@ -1,0 +1,4 @@
+# What a node knows of its cluster, beside the sessions themselves (host/sync).
+$(B)/tests/unit/test_members: $(B)/tests/unit/test_members.o $(B)/host/cluster/members.o $(B)/host/control/ip.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_members
