@@ -54,8 +54,12 @@ void slu_sync_destroy(struct slu_sync *sync); /* NULL is allowed */
 /* The members there can be, this node not included. Copied. */
 void slu_sync_set_peers(struct slu_sync *sync, const struct slu_sync_peer_address *peers, uint32_t count);
 
-/* Asks a living member for all of its sessions; `joined` tells the end. At start, and after an interruption. */
-void slu_sync_join(struct slu_sync *sync);
+/*
+ * Asks for all sessions. `from` 0: of any living member, and of another one if it fails; `joined` tells the end, once.
+ * That is how a node starts. Else of that member: it was not heard for a while, and what it told meanwhile is missing
+ * here; `joined` is told again, and meanwhile nothing else changes. Several may be under way.
+ */
+void slu_sync_join(struct slu_sync *sync, uint8_t from);
 
 /*
  * A short text of this node that every heartbeat carries and every member can read (usage for limits and least
