@@ -131,6 +131,13 @@ void slu_config_free(struct slu_config *config)
 	free(config->local_items);
 	free(config->groups);
 	free(config->listeners);
+	for (uint32_t i = 0; i < config->snat_count; i++) {
+		free(config->snats[i].sources);
+		free(config->snats[i].addresses.ips);
+		free(config->snats[i].addresses.items);
+	}
+	free(config->snats);
+	free(config->eips);
 	free(config);
 }
 

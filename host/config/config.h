@@ -18,6 +18,10 @@
 #define SLU_CONFIG_MAX_BACKENDS 4096u      /* in one group */
 #define SLU_CONFIG_MAX_ALL_BACKENDS 60000u /* live indexes have 16 bits, and tombstones need some */
 #define SLU_CONFIG_MAX_LOCALS 4096u
+#define SLU_CONFIG_MAX_SNATS 1024u
+#define SLU_CONFIG_MAX_SOURCES 1024u         /* of one SNAT */
+#define SLU_CONFIG_MAX_PUBLIC_ADDRESSES 256u /* of one SNAT */
+#define SLU_CONFIG_MAX_EIPS 4096u
 #define SLU_CONFIG_MAX_WEIGHT 1000u
 #define SLU_CONFIG_MAX_MEMBERS 8u /* of a sync group */
 #define SLU_CONFIG_PROBE_BYTES 512u
@@ -83,6 +87,29 @@ struct slu_config_listener {
 	struct slu_timeouts timeouts;
 };
 
+/* A list of single addresses, ranges expanded. */
+struct slu_config_addresses {
+	struct slu_ip *ips;
+	uint32_t *items; /* [count]: which member of the list in the document each came from */
+	uint32_t count;
+};
+
+/* SNAT or EIP. */
+struct slu_config_outbound {
+	char name[SLU_NAME_BYTES];
+	uint32_t vpc;
+	bool offload;
+	uint32_t offload_threshold_packets;
+	struct slu_timeouts timeouts;
+	/* SNAT */
+	struct slu_config_prefix *sources;
+	uint32_t source_count;
+	struct slu_config_addresses addresses;
+	uint16_t port_first, port_last;
+	/* EIP */
+	struct slu_ip public_ip, private_ip;
+};
+
 struct slu_config_member {
 	uint8_t id; /* 1..255; the ring's order */
 	char name[SLU_NAME_BYTES];
@@ -131,6 +158,8 @@ struct slu_config {
 	uint32_t group_count;
 	struct slu_config_listener *listeners;
 	uint32_t listener_count;
+	struct slu_config_outbound *snats, *eips;
+	uint32_t snat_count, eip_count;
 	struct slu_config_cluster *cluster; /* NULL: this node is alone */
 };
 

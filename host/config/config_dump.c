@@ -238,10 +238,46 @@ static json_t *cluster_object(const struct slu_config_cluster *cluster)
 	return object;
 }
 
+/* The keys that SNAT and EIP share. */
+static json_t *outbound_object(const struct slu_config_outbound *service)
+{
+	json_t *object = json_object(), *offload = json_object();
+
+	set_text(object, "name", service->name);
+	set_number(object, "vpc", service->vpc);
+	json_object_set_new(offload, "enabled", json_boolean(service->offload));
+	set_number(offload, "threshold_packets", service->offload_threshold_packets);
+	json_object_set_new(object, "offload", offload);
+	if (memcmp(&service->timeouts, &slu_schema_timeouts, sizeof(slu_schema_timeouts)) != 0)
+		json_object_set_new(object, "timeouts", timeouts_object(&service->timeouts));
+	return object;
+}
+
+static json_t *snat_object(const struct slu_config_outbound *snat)
+{
+	json_t *object = outbound_object(snat), *addresses = json_array();
+
+	for (uint32_t i = 0; i < snat->addresses.count; i++)
+		json_array_append_new(addresses, ip_text(&snat->addresses.ips[i]));
+	json_object_set_new(object, "sources", prefix_list(snat->sources, snat->source_count));
+	json_object_set_new(object, "addresses", addresses);
+	json_object_set_new(object, "ports", json_sprintf("%u-%u", snat->port_first, snat->port_last));
+	return object;
+}
+
+static json_t *eip_object(const struct slu_config_outbound *eip)
+{
+	json_t *object = outbound_object(eip);
+
+	json_object_set_new(object, "public", ip_text(&eip->public_ip));
+	json_object_set_new(object, "private", ip_text(&eip->private_ip));
+	return object;
+}
+
 char *slu_config_dump(const struct slu_config *config)
 {
 	json_t *root = json_object(), *eal = json_array(), *ports = json_array(), *locals = json_array(),
-	       *groups = json_array(), *listeners = json_array();
+	       *groups = json_array(), *listeners = json_array(), *snats = json_array(), *eips = json_array();
 	char *text;
 
 	set_number(root, "version", 1);
@@ -267,6 +303,12 @@ char *slu_config_dump(const struct slu_config *config)
 	json_object_set_new(root, "local_addresses", locals);
 	json_object_set_new(root, "groups", groups);
 	json_object_set_new(root, "listeners", listeners);
+	for (uint32_t i = 0; i < config->snat_count; i++)
+		json_array_append_new(snats, snat_object(&config->snats[i]));
+	for (uint32_t i = 0; i < config->eip_count; i++)
+		json_array_append_new(eips, eip_object(&config->eips[i]));
+	json_object_set_new(root, "snat", snats);
+	json_object_set_new(root, "eip", eips);
 	text = json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(root);
 	return text != NULL ? escape_del(text) : NULL;

@@ -84,6 +84,11 @@ static int compare_named(const void *left, const void *right)
 	return order ? order : (a->index > b->index) - (a->index < b->index);
 }
 
+static int compare_names(const void *left, const void *right)
+{
+	return strcmp(((const struct named *)left)->name, ((const struct named *)right)->name);
+}
+
 /* Sorts by name and refuses the second of two; `key` is where the name stands in a member of `list`. */
 static void check_unique(struct rules *rules, struct named *named, size_t count, const char *list, const char *key)
 {
@@ -372,6 +377,36 @@ static void check_overlap(struct rules *rules)
 	free(sorted);
 }
 
+/* Sessions and meters name listeners and outbound services alike. `listeners` is sorted. */
+static void check_outbound_names(struct rules *rules, const struct named *listeners)
+{
+	const struct slu_config *config = rules->config;
+	struct named *snats = NAMED(config->snats, config->snat_count, name);
+	struct named *eips = NAMED(config->eips, config->eip_count, name), *found;
+	char path[64];
+
+	check_unique(rules, snats, config->snat_count, "snat", "name");
+	check_unique(rules, eips, config->eip_count, "eip", "name");
+	for (uint32_t i = 0; i < config->snat_count + config->eip_count; i++) {
+		bool snat = i < config->snat_count;
+		const struct named *named = snat ? &snats[i] : &eips[i - config->snat_count];
+		const char *list = snat ? "snat" : "eip";
+
+		if (named->name[0] == '\0')
+			continue;
+		found = bsearch(named, listeners, config->listener_count, sizeof(*named), compare_names);
+		if (found != NULL)
+			refuse(rules, PATH(path, "%s[%u].name", list, named->index),
+				"\"%s\" is taken by listeners[%u] already", named->name, found->index);
+		found = snat ? NULL : bsearch(named, snats, config->snat_count, sizeof(*named), compare_names);
+		if (found != NULL)
+			refuse(rules, PATH(path, "%s[%u].name", list, named->index),
+				"\"%s\" is taken by snat[%u] already", named->name, found->index);
+	}
+	free(snats);
+	free(eips);
+}
+
 static void check_listeners(struct rules *rules, struct traits *traits)
 {
 	const struct slu_config *config = rules->config;
@@ -381,6 +416,7 @@ static void check_listeners(struct rules *rules, struct traits *traits)
 	char path[64];
 
 	check_unique(rules, names, config->listener_count, "listeners", "name");
+	check_outbound_names(rules, names);
 	check_unique(rules, groups, config->group_count, "groups", "name");
 	for (uint32_t i = 0; i < config->local_count; i++)
 		locals[config->locals[i].family] = true;
@@ -407,13 +443,15 @@ static void check_listeners(struct rules *rules, struct traits *traits)
 
 /* Addresses: one use each. */
 
-enum use_kind { USE_PORT, USE_SYNC, USE_LOCAL, USE_VIP };
+enum use_kind { USE_PORT, USE_SYNC, USE_LOCAL, USE_VIP, USE_SNAT, USE_EIP };
 
 struct use {
 	uint32_t vpc;
 	struct slu_ip ip;
 	enum use_kind kind;
-	uint32_t index, sub; /* ports[index].addresses[sub]; local_addresses[index]; listeners[index] */
+	/* ports[index].addresses[sub]; local_addresses[index]; listeners[index]; snat[index].addresses[sub]; eip[index]
+	 */
+	uint32_t index, sub;
 };
 
 static int compare_addresses(const struct use *a, const struct use *b)
@@ -470,6 +508,13 @@ static size_t collect_uses(const struct slu_config *config, struct use *uses)
 		if (config->listeners[i].address.family != 0)
 			uses[count++] =
 				(struct use){config->listeners[i].vpc, config->listeners[i].address, USE_VIP, i, 0};
+	for (uint32_t i = 0; i < config->snat_count; i++)
+		for (uint32_t j = 0; j < config->snats[i].addresses.count; j++)
+			uses[count++] = (struct use){config->snats[i].vpc, config->snats[i].addresses.ips[j], USE_SNAT,
+				i, config->snats[i].addresses.items[j]};
+	for (uint32_t i = 0; i < config->eip_count; i++)
+		if (config->eips[i].public_ip.family != 0)
+			uses[count++] = (struct use){config->eips[i].vpc, config->eips[i].public_ip, USE_EIP, i, 0};
 	return count;
 }
 
@@ -481,8 +526,12 @@ static const char *use_format(const struct slu_config *config, const struct use 
 		snprintf(text, 160, "this node's on the sync network");
 	else if (use->kind == USE_LOCAL)
 		snprintf(text, 160, "in local_addresses[%u]", use->index);
-	else
+	else if (use->kind == USE_VIP)
 		snprintf(text, 160, "the address of listener \"%s\"", config->listeners[use->index].name);
+	else if (use->kind == USE_SNAT)
+		snprintf(text, 160, "an address of snat \"%s\"", config->snats[use->index].name);
+	else
+		snprintf(text, 160, "the public address of eip \"%s\"", config->eips[use->index].name);
 	return text;
 }
 
@@ -496,9 +545,30 @@ static void refuse_second_use(struct rules *rules, const struct use *use, const 
 		PATH(path, "cluster.address");
 	else if (use->kind == USE_LOCAL)
 		PATH(path, "local_addresses[%u]", use->index);
-	else
+	else if (use->kind == USE_VIP)
 		PATH(path, "listeners[%u].address", use->index);
+	else if (use->kind == USE_SNAT)
+		PATH(path, "snat[%u].addresses[%u]", use->index, use->sub);
+	else
+		PATH(path, "eip[%u].public", use->index);
 	refuse(rules, path, "%s is %s already", slu_ip_format(&use->ip, text), use_format(rules->config, first, taken));
+}
+
+/* The first use of an address among the sorted ones, or NULL. */
+static const struct use *find_use(const struct use *uses, size_t count, uint32_t vpc, const struct slu_ip *ip)
+{
+	const struct use wanted = {vpc, *ip, USE_PORT, 0, 0};
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_addresses(&uses[middle], &wanted) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return ip->family != 0 && low < count && compare_addresses(&uses[low], &wanted) == 0 ? &uses[low] : NULL;
 }
 
 static void check_backend_addresses(
@@ -509,44 +579,179 @@ static void check_backend_addresses(
 
 	for (uint32_t i = 0; i < config->group_count; i++) {
 		for (uint32_t j = 0; j < config->groups[i].backend_count; j++) {
-			const struct use wanted = {
-				traits[i].vpc, config->groups[i].backends[j].address, USE_PORT, 0, 0};
-			size_t low = 0, high = count;
+			const struct slu_ip *ip = &config->groups[i].backends[j].address;
+			const struct use *use = find_use(uses, count, traits[i].vpc, ip);
 
-			while (low < high) {
-				size_t middle = low + (high - low) / 2;
-
-				if (compare_addresses(&uses[middle], &wanted) < 0)
-					low = middle + 1;
-				else
-					high = middle;
-			}
-			if (wanted.ip.family != 0 && low < count && compare_addresses(&uses[low], &wanted) == 0)
+			if (use != NULL)
 				refuse(rules, PATH(path, "groups[%u].backends[%u].address", i, j),
-					"%s is %s: packets would come back to this node",
-					slu_ip_format(&wanted.ip, text), use_format(config, &uses[low], taken));
+					"%s is %s: packets would come back to this node", slu_ip_format(ip, text),
+					use_format(config, use, taken));
 		}
+	}
+}
+
+/* A private address is a host's own, and has one public address. */
+static void check_private_addresses(struct rules *rules, const struct use *uses, size_t count)
+{
+	const struct slu_config *config = rules->config;
+	struct use *private = slu_memory_zeroed(config->eip_count, sizeof(*private));
+	char path[64], text[SLU_IP_TEXT_BYTES], taken[160];
+	uint32_t known = 0;
+
+	for (uint32_t i = 0; i < config->eip_count; i++) {
+		const struct slu_config_outbound *eip = &config->eips[i];
+		const struct use *use = find_use(uses, count, eip->vpc, &eip->private_ip);
+
+		if (use != NULL)
+			refuse(rules, PATH(path, "eip[%u].private", i),
+				"%s is %s: packets would come back to this node", slu_ip_format(&eip->private_ip, text),
+				use_format(config, use, taken));
+		if (eip->private_ip.family != 0)
+		private[known++] = (struct use){eip->vpc, eip->private_ip, USE_EIP, i, 0};
+	}
+	qsort(private, known, sizeof(*private), compare_uses);
+	for (uint32_t i = 1, first = 0; i < known; i++) {
+		if (compare_addresses(&private[i], &private[first]) != 0)
+			first = i;
+		else
+			refuse(rules, PATH(path, "eip[%u].private", private[i].index),
+				"%s is the private address of eip \"%s\" already", slu_ip_format(&private[i].ip, text),
+				config->eips[private[first].index].name);
+	}
+	free(private);
+}
+
+/* Outbound services. */
+
+struct source {
+	uint32_t vpc;
+	struct slu_config_prefix prefix;
+	uint32_t snat, item;
+};
+
+static int compare_prefixes(const struct source *a, const struct source *b)
+{
+	if (a->vpc != b->vpc)
+		return a->vpc < b->vpc ? -1 : 1;
+	if (a->prefix.bits != b->prefix.bits)
+		return a->prefix.bits < b->prefix.bits ? -1 : 1;
+	return slu_ip_compare(&a->prefix.ip, &b->prefix.ip);
+}
+
+static int compare_sources(const void *left, const void *right)
+{
+	const struct source *a = left, *b = right;
+	int order = compare_prefixes(a, b);
+
+	if (order != 0)
+		return order;
+	if (a->snat != b->snat)
+		return a->snat < b->snat ? -1 : 1;
+	return (a->item > b->item) - (a->item < b->item);
+}
+
+/* Prefixes may lie within each other, the longest one rules; but none may be there twice. */
+static void check_sources(struct rules *rules)
+{
+	const struct slu_config *config = rules->config;
+	struct source *sources;
+	size_t room = 0, count = 0;
+	char path[64];
+
+	for (uint32_t i = 0; i < config->snat_count; i++)
+		room += config->snats[i].source_count;
+	sources = slu_memory_zeroed(room, sizeof(*sources));
+	for (uint32_t i = 0; i < config->snat_count; i++)
+		for (uint32_t j = 0; j < config->snats[i].source_count; j++)
+			if (config->snats[i].sources[j].bits != 0)
+				sources[count++] =
+					(struct source){config->snats[i].vpc, config->snats[i].sources[j], i, j};
+	qsort(sources, count, sizeof(*sources), compare_sources);
+	for (size_t i = 1, first = 0; i < count; i++) {
+		if (compare_prefixes(&sources[i], &sources[first]) != 0)
+			first = i;
+		else
+			refuse(rules, PATH(path, "snat[%u].sources[%u]", sources[i].snat, sources[i].item),
+				"is snat[%u].sources[%u] already", sources[first].snat, sources[first].item);
+	}
+	free(sources);
+}
+
+static void check_snat_families(struct rules *rules, uint32_t index)
+{
+	const struct slu_config_outbound *snat = &rules->config->snats[index];
+	bool inside[7] = {false}, public[7] = {false};
+	char path[64];
+
+	for (uint32_t i = 0; i < snat->source_count; i++)
+		inside[snat->sources[i].ip.family] = true;
+	for (uint32_t i = 0; i < snat->addresses.count; i++)
+	public[snat->addresses.ips[i].family] = true;
+	for (unsigned family = 4; family <= 6; family += 2) {
+		if (inside[family] && !public[family] && snat->addresses.count > 0)
+			refuse(rules, PATH(path, "snat[%u].addresses", index),
+				"has IPv%u sources and needs an IPv%u address: addresses are not translated between "
+				"families",
+				family, family);
+		if (public[family] && !inside[family] && snat->source_count > 0)
+			refuse(rules, PATH(path, "snat[%u].sources", index), "has an IPv%u address but no IPv%u source",
+				family, family);
+	}
+}
+
+static void check_outbound(struct rules *rules)
+{
+	const struct slu_config *config = rules->config;
+	char path[64];
+
+	check_sources(rules);
+	for (uint32_t i = 0; i < config->snat_count; i++) {
+		const struct slu_config_outbound *snat = &config->snats[i];
+
+		check_snat_families(rules, i);
+		if (snat->port_last - snat->port_first + 1u < config->workers)
+			refuse(rules, PATH(path, "snat[%u].ports", i),
+				"a range of %u ports is too small for %u workers",
+				snat->port_last - snat->port_first + 1u, config->workers);
+		for (uint32_t j = 0; snat->vpc == 0 && j < snat->addresses.count; j++)
+			check_edge(rules, &snat->addresses.ips[j],
+				PATH(path, "snat[%u].addresses[%u]", i, snat->addresses.items[j]));
+	}
+	for (uint32_t i = 0; i < config->eip_count; i++) {
+		const struct slu_config_outbound *eip = &config->eips[i];
+
+		if (eip->public_ip.family != 0 && eip->private_ip.family != 0 &&
+			eip->public_ip.family != eip->private_ip.family)
+			refuse(rules, PATH(path, "eip[%u].private", i),
+				"is IPv%u but the public address is IPv%u: addresses are not translated between "
+				"families",
+				eip->private_ip.family, eip->public_ip.family);
+		if (eip->vpc == 0)
+			check_edge(rules, &eip->public_ip, PATH(path, "eip[%u].public", i));
 	}
 }
 
 static void check_addresses(struct rules *rules, const struct traits *traits)
 {
 	const struct slu_config *config = rules->config;
-	size_t room = (size_t)config->local_count + config->listener_count + 1, count;
+	size_t room = (size_t)config->local_count + config->listener_count + config->eip_count + 1, count;
 	struct use *uses;
 
 	for (uint32_t i = 0; i < config->port_count; i++)
 		room += config->ports[i].address_count;
+	for (uint32_t i = 0; i < config->snat_count; i++)
+		room += config->snats[i].addresses.count;
 	uses = slu_memory_zeroed(room, sizeof(*uses));
 	count = collect_uses(config, uses);
 	qsort(uses, count, sizeof(*uses), compare_uses);
 	for (size_t i = 1, first = 0; i < count; i++) {
 		if (compare_addresses(&uses[i], &uses[first]) != 0)
 			first = i;
-		else if (uses[first].kind != USE_VIP)
+		else if (uses[first].kind != USE_VIP || uses[i].kind != USE_VIP)
 			refuse_second_use(rules, &uses[i], &uses[first]);
 	}
 	check_backend_addresses(rules, traits, uses, count);
+	check_private_addresses(rules, uses, count);
 	free(uses);
 }
 
@@ -566,6 +771,7 @@ void slu_rules_check(const struct slu_node *root, struct slu_config *config, str
 			(unsigned long long)backends, SLU_CONFIG_MAX_ALL_BACKENDS);
 	check_listeners(&rules, traits);
 	check_addresses(&rules, traits);
+	check_outbound(&rules);
 	slu_rules_cluster(root, config, errors);
 	free(traits);
 }

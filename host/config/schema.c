@@ -12,7 +12,10 @@
 
 const char *const slu_schema_schedulers[] = {
 	[SLU_SCHED_RR] = "rr", [SLU_SCHED_WRR] = "wrr", [SLU_SCHED_WLC] = "wlc", [SLU_SCHED_MAGLEV] = "maglev", NULL};
-const char *const slu_schema_modes[] = {[SLU_MODE_FULLNAT] = "fullnat", [SLU_MODE_NAT] = "nat", NULL};
+const char *const slu_schema_modes[] = {
+	[SLU_MODE_FULLNAT] = "fullnat", [SLU_MODE_NAT] = "nat", [SLU_MODE_SNAT] = "snat", [SLU_MODE_EIP] = "eip", NULL};
+/* Of a listener. */
+static const char *const listener_modes[] = {[SLU_MODE_FULLNAT] = "fullnat", [SLU_MODE_NAT] = "nat", NULL};
 const char *const slu_schema_checks[] = {
 	[SLU_CHECK_NONE] = "none", [SLU_CHECK_TCP] = "tcp", [SLU_CHECK_HTTP] = "http", [SLU_CHECK_UDP] = "udp", NULL};
 
@@ -136,25 +139,33 @@ static void read_eal(struct slu_reader *reader, const struct slu_node *node, voi
 		reader, node, 64, sizeof(*config->eal), read_eal_argument, (void **)&config->eal, &config->eal_count);
 }
 
-/* Adds the addresses first..last to the configuration. */
-static void add_locals(struct slu_reader *reader, const struct slu_node *node, struct slu_config *config,
+/* Where the members of a list of addresses go. */
+struct address_list {
+	struct slu_config_addresses addresses;
+	uint32_t max;
+	const char *what;
+};
+
+/* Adds the addresses first..last. */
+static void add_addresses(struct slu_reader *reader, const struct slu_node *node, struct address_list *list,
 	struct slu_ip first, const struct slu_ip *last, uint32_t item)
 {
+	struct slu_config_addresses *to = &list->addresses;
+
 	do {
-		if (config->local_count == SLU_CONFIG_MAX_LOCALS) {
-			slu_reader_refuse(reader, node, "more than %u local addresses in all", SLU_CONFIG_MAX_LOCALS);
+		if (to->count == list->max) {
+			slu_reader_refuse(reader, node, "more than %u %s in all", list->max, list->what);
 			return;
 		}
-		config->locals = slu_memory_resize(config->locals, config->local_count + 1, sizeof(*config->locals));
-		config->local_items =
-			slu_memory_resize(config->local_items, config->local_count + 1, sizeof(*config->local_items));
-		config->local_items[config->local_count] = item;
-		config->locals[config->local_count++] = first;
+		to->ips = slu_memory_resize(to->ips, to->count + 1, sizeof(*to->ips));
+		to->items = slu_memory_resize(to->items, to->count + 1, sizeof(*to->items));
+		to->items[to->count] = item;
+		to->ips[to->count++] = first;
 	} while (slu_ip_compare(&first, last) < 0 && slu_ip_increment(&first));
 }
 
 /* One address, or "first-last". */
-static void read_local(struct slu_reader *reader, const struct slu_node *node, size_t index, void *arg)
+static void read_range_of_addresses(struct slu_reader *reader, const struct slu_node *node, size_t index, void *arg)
 {
 	const char *text = slu_reader_plain(reader, node), *dash;
 	char left[SLU_IP_TEXT_BYTES] = "";
@@ -165,7 +176,7 @@ static void read_local(struct slu_reader *reader, const struct slu_node *node, s
 	dash = strchr(text, '-');
 	if (dash == NULL) {
 		if (slu_reader_ip(reader, node, text, &first))
-			add_locals(reader, node, arg, first, &first, (uint32_t)index);
+			add_addresses(reader, node, arg, first, &first, (uint32_t)index);
 		return;
 	}
 	if ((size_t)(dash - text) >= sizeof(left)) {
@@ -179,13 +190,19 @@ static void read_local(struct slu_reader *reader, const struct slu_node *node, s
 		slu_reader_refuse(
 			reader, node, "the range's end must be of the same family and not before its beginning");
 	else
-		add_locals(reader, node, arg, first, &last, (uint32_t)index);
+		add_addresses(reader, node, arg, first, &last, (uint32_t)index);
 }
 
 static void read_locals(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
+	struct address_list list = {.max = SLU_CONFIG_MAX_LOCALS, .what = "local addresses"};
+	struct slu_config *config = target;
+
 	(void)f;
-	slu_reader_sequence(reader, node, SLU_CONFIG_MAX_LOCALS, read_local, target);
+	slu_reader_sequence(reader, node, SLU_CONFIG_MAX_LOCALS, read_range_of_addresses, &list);
+	config->locals = list.addresses.ips;
+	config->local_items = list.addresses.items;
+	config->local_count = list.addresses.count;
 }
 
 /* "200" or "200-399" */
@@ -466,7 +483,7 @@ static void read_listener(
 		{"address", slu_reader_address, AT(slu_config_listener, address), .required = true},
 		{"protocol", read_protocol, AT(slu_config_listener, protocol), .required = true},
 		{"ports", read_listener_ports, .required = true},
-		{"mode", slu_reader_word, AT(slu_config_listener, mode), .words = slu_schema_modes},
+		{"mode", slu_reader_word, AT(slu_config_listener, mode), .words = listener_modes},
 		{"vpc", slu_reader_u32, AT(slu_config_listener, vpc), .max = SLU_VPC_MAX},
 		{"group", slu_reader_name, AT(slu_config_listener, group), .required = true},
 		{"offload", read_offload},
@@ -491,6 +508,130 @@ static void read_listeners(
 		(void **)&config->listeners, &config->listener_count);
 }
 
+/* Outbound services. */
+
+static void read_source(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct slu_config_prefix prefix = {0};
+	struct slu_ip network;
+
+	slu_schema_prefix(reader, node, &prefix, f);
+	if (prefix.bits == 0)
+		return;
+	network = slu_ip_network(&prefix.ip, prefix.bits);
+	if (slu_ip_compare(&network, &prefix.ip) != 0)
+		slu_reader_refuse(reader, node, "has bits set behind its prefix");
+	else
+		*(struct slu_config_prefix *)target = prefix;
+}
+
+static void read_sources(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct slu_config_outbound *snat = target;
+
+	(void)f;
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_SOURCES, sizeof(*snat->sources), read_source,
+		(void **)&snat->sources, &snat->source_count);
+	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) == 0)
+		slu_reader_refuse(reader, node, "at least one prefix is needed");
+}
+
+static void read_public_addresses(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct address_list list = {.max = SLU_CONFIG_MAX_PUBLIC_ADDRESSES, .what = "addresses"};
+	struct slu_config_outbound *snat = target;
+
+	(void)f;
+	slu_reader_sequence(reader, node, SLU_CONFIG_MAX_PUBLIC_ADDRESSES, read_range_of_addresses, &list);
+	snat->addresses = list.addresses;
+	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) == 0)
+		slu_reader_refuse(reader, node, "at least one address is needed");
+}
+
+static void read_public_ports(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct slu_config_outbound *snat = target;
+
+	(void)f;
+	read_range(reader, node, &snat->port_first, &snat->port_last, 1, 65535, "\"1024-65535\"");
+}
+
+static void read_outbound_offload(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	static const struct slu_field fields[] = {
+		{"enabled", slu_reader_bool, AT(slu_config_outbound, offload)},
+		{"threshold_packets", slu_reader_u32, AT(slu_config_outbound, offload_threshold_packets), .min = 1,
+			.max = 1000000},
+	};
+
+	(void)f;
+	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
+}
+
+static void set_outbound_defaults(struct slu_config_outbound *service)
+{
+	service->offload = true;
+	service->offload_threshold_packets = 3;
+	service->timeouts = slu_schema_timeouts;
+	service->port_first = 1024;
+	service->port_last = UINT16_MAX;
+}
+
+static void read_snat(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	static const struct slu_field fields[] = {
+		{"name", slu_reader_name, AT(slu_config_outbound, name), .required = true},
+		{"sources", read_sources, .required = true},
+		{"addresses", read_public_addresses, .required = true},
+		{"ports", read_public_ports},
+		{"vpc", slu_reader_u32, AT(slu_config_outbound, vpc), .max = SLU_VPC_MAX},
+		{"offload", read_outbound_offload},
+		{"timeouts", read_timeouts, AT(slu_config_outbound, timeouts)},
+	};
+
+	(void)f;
+	set_outbound_defaults(target);
+	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
+}
+
+static void read_eip(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	static const struct slu_field fields[] = {
+		{"name", slu_reader_name, AT(slu_config_outbound, name), .required = true},
+		{"public", slu_reader_address, AT(slu_config_outbound, public_ip), .required = true},
+		{"private", slu_reader_address, AT(slu_config_outbound, private_ip), .required = true},
+		{"vpc", slu_reader_u32, AT(slu_config_outbound, vpc), .max = SLU_VPC_MAX},
+		{"offload", read_outbound_offload},
+		{"timeouts", read_timeouts, AT(slu_config_outbound, timeouts)},
+	};
+
+	(void)f;
+	set_outbound_defaults(target);
+	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
+}
+
+static void read_snats(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct slu_config *config = target;
+
+	(void)f;
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_SNATS, sizeof(*config->snats), read_snat, (void **)&config->snats,
+		&config->snat_count);
+}
+
+static void read_eips(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct slu_config *config = target;
+
+	(void)f;
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_EIPS, sizeof(*config->eips), read_eip, (void **)&config->eips,
+		&config->eip_count);
+}
+
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors)
 {
 	static const struct slu_field fields[] = {
@@ -505,6 +646,8 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 		{"local_addresses", read_locals},
 		{"groups", read_groups},
 		{"listeners", read_listeners},
+		{"snat", read_snats},
+		{"eip", read_eips},
 		{"cluster", slu_schema_cluster, AT(slu_config, cluster)},
 	};
 	struct slu_reader reader = {.errors = errors};

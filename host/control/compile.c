@@ -27,6 +27,16 @@ char *slu_compile_listener_key(const struct slu_config_listener *listener)
 		slu_ip_format(&listener->address, address), listener->protocol);
 }
 
+char *slu_compile_outbound_key(const struct slu_config_outbound *service, enum slu_mode mode)
+{
+	char public_ip[SLU_IP_TEXT_BYTES], private_ip[SLU_IP_TEXT_BYTES];
+
+	if (mode == SLU_MODE_SNAT)
+		return slu_memory_format("%s/%u/snat", service->name, service->vpc);
+	return slu_memory_format("%s/%u/eip/%s/%s", service->name, service->vpc,
+		slu_ip_format(&service->public_ip, public_ip), slu_ip_format(&service->private_ip, private_ip));
+}
+
 char *slu_compile_backend_key(const struct slu_config_group *group, const struct slu_config_backend *backend)
 {
 	char address[SLU_IP_TEXT_BYTES];
@@ -207,6 +217,99 @@ static int fill_listener(
 	return ret;
 }
 
+/* What a session's listener is asked for, of an outbound service. */
+static int fill_service(const struct slu_compile *compile, const struct slu_config_outbound *from, enum slu_mode mode,
+	struct slu_listener *service)
+{
+	char *key = slu_compile_outbound_key(from, mode);
+	int ret = slu_ids_take(compile->ids, SLU_IDS_LISTENER, key, &service->id, &service->live);
+
+	free(key);
+	service->vpc = from->vpc;
+	service->address = from->public_ip;
+	service->mode = mode;
+	service->offload = from->offload;
+	service->offload_threshold_packets = from->offload_threshold_packets;
+	service->timeouts = from->timeouts;
+	strcpy(service->name, from->name);
+	return ret;
+}
+
+/* Whether this node gives an address out: alone always, in a cluster if it lies in a home prefix of its own. */
+static bool is_own(const struct slu_config *config, const struct slu_ip *ip)
+{
+	if (config->cluster == NULL)
+		return true;
+	for (uint32_t i = 0; i < config->cluster->local_count; i++)
+		if (slu_ip_within(ip, &config->cluster->locals[i].ip, config->cluster->locals[i].bits))
+			return true;
+	return false;
+}
+
+static void fill_public_addresses(
+	const struct slu_config *config, const struct slu_config_outbound *from, struct slu_outbound *snat)
+{
+	for (unsigned family = 0; family < 2; family++)
+		snat->addresses[family] = slu_memory_zeroed(from->addresses.count, sizeof(struct slu_ip));
+	for (int own = 1; own >= 0; own--) {
+		for (uint32_t i = 0; i < from->addresses.count; i++) {
+			const struct slu_ip *ip = &from->addresses.ips[i];
+			unsigned family = ip->family == 6;
+
+			if (is_own(config, ip) != own)
+				continue;
+			snat->addresses[family][snat->address_count[family]++] = *ip;
+			snat->own_count[family] += own;
+		}
+	}
+}
+
+static int fill_outbound(const struct slu_compile *compile, const struct slu_config_outbound *from, enum slu_mode mode,
+	struct slu_outbound *outbound)
+{
+	int ret = fill_service(compile, from, mode, &outbound->service);
+
+	outbound->private_ip = from->private_ip;
+	outbound->port_first = from->port_first;
+	outbound->port_last = from->port_last;
+	outbound->sources = slu_memory_zeroed(from->source_count, sizeof(*outbound->sources));
+	outbound->source_count = from->source_count;
+	for (uint32_t i = 0; i < from->source_count; i++)
+		outbound->sources[i] = (struct slu_prefix){from->sources[i].ip, from->sources[i].bits};
+	fill_public_addresses(compile->config, from, outbound);
+	return ret;
+}
+
+static int make_outbound(const struct slu_compile *compile, struct slu_generation *generation)
+{
+	const struct slu_config *config = compile->config;
+	int ret = 0;
+
+	generation->outbound = slu_memory_zeroed(config->snat_count + config->eip_count, sizeof(*generation->outbound));
+	for (uint32_t i = 0; ret == 0 && i < config->snat_count; i++)
+		ret = fill_outbound(
+			compile, &config->snats[i], SLU_MODE_SNAT, &generation->outbound[generation->outbound_count++]);
+	for (uint32_t i = 0; ret == 0 && i < config->eip_count; i++)
+		ret = fill_outbound(
+			compile, &config->eips[i], SLU_MODE_EIP, &generation->outbound[generation->outbound_count++]);
+	return ret;
+}
+
+static void list_node_addresses(const struct slu_config *config, struct slu_generation *generation)
+{
+	uint32_t room = 0;
+
+	for (uint32_t i = 0; i < config->port_count; i++)
+		room += config->ports[i].address_count;
+	generation->node = slu_memory_zeroed(room, sizeof(*generation->node));
+	for (uint32_t i = 0; i < config->port_count; i++)
+		for (uint32_t j = 0; j < config->ports[i].address_count; j++) {
+			const struct slu_config_prefix *address = &config->ports[i].addresses[j];
+
+			generation->node[generation->node_count++] = (struct slu_prefix){address->ip, address->bits};
+		}
+}
+
 static int compare_listeners(const void *left, const void *right)
 {
 	const struct slu_listener *a = left, *b = right;
@@ -237,6 +340,8 @@ static void index_live(const struct slu_compile *compile, struct slu_generation 
 		slu_memory_zeroed(generation->listener_live_limit, sizeof(*generation->listener_by_live));
 	for (uint32_t i = 0; i < generation->listener_count; i++)
 		generation->listener_by_live[generation->listeners[i].live] = &generation->listeners[i];
+	for (uint32_t i = 0; i < generation->outbound_count; i++)
+		generation->listener_by_live[generation->outbound[i].service.live] = &generation->outbound[i].service;
 }
 
 int slu_compile_generation(const struct slu_compile *compile, struct slu_generation **result)
@@ -257,10 +362,13 @@ int slu_compile_generation(const struct slu_compile *compile, struct slu_generat
 	for (uint32_t i = 0; ret == 0 && i < config->listener_count; i++)
 		ret = fill_listener(
 			compile, &config->listeners[i], &generation->listeners[generation->listener_count++]);
+	if (ret == 0)
+		ret = make_outbound(compile, generation);
 	if (ret != 0) {
 		slu_compile_free(generation);
 		return ret;
 	}
+	list_node_addresses(config, generation);
 	qsort(generation->listeners, generation->listener_count, sizeof(*generation->listeners), compare_listeners);
 	generation->local_count = config->local_count;
 	generation->locals = slu_memory_zeroed(config->local_count, sizeof(*generation->locals));
@@ -280,6 +388,13 @@ void slu_compile_free(struct slu_generation *generation)
 	free(generation->groups);
 	free(generation->listeners);
 	free(generation->locals);
+	for (uint32_t i = 0; i < generation->outbound_count; i++) {
+		free(generation->outbound[i].sources);
+		free(generation->outbound[i].addresses[0]);
+		free(generation->outbound[i].addresses[1]);
+	}
+	free(generation->outbound);
+	free(generation->node);
 	free(generation->by_live);
 	free(generation->listener_by_live);
 	free(generation);

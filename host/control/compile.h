@@ -35,6 +35,7 @@ uint64_t slu_compile_seed(const char *name);
 
 /* Keys of the table of ids; freed by the caller. */
 char *slu_compile_listener_key(const struct slu_config_listener *listener);
+char *slu_compile_outbound_key(const struct slu_config_outbound *service, enum slu_mode mode);
 char *slu_compile_backend_key(const struct slu_config_group *group, const struct slu_config_backend *backend);
 
 #endif

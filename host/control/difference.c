@@ -208,6 +208,105 @@ static void compare_listeners(struct slu_difference *difference, const char *sco
 	compare_timeouts(difference, what, &before->timeouts, &after->timeouts);
 }
 
+static void compare_lists(
+	struct slu_difference *difference, const char *what, const char *field, const char *before, const char *after)
+{
+	if (strcmp(before, after) != 0)
+		tell(difference, "%s: %s %s -> %s", what, field, before, after);
+}
+
+/* The list as one text; freed by the caller. */
+static char *list_sources(const struct slu_config_outbound *service)
+{
+	char *text = slu_memory_copy(""), address[SLU_IP_TEXT_BYTES];
+
+	for (uint32_t i = 0; i < service->source_count; i++) {
+		char *longer = slu_memory_format("%s%s%s/%u", text, i ? "," : "",
+			slu_ip_format(&service->sources[i].ip, address), service->sources[i].bits);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static char *list_addresses(const struct slu_config_addresses *addresses)
+{
+	char *text = slu_memory_copy(""), address[SLU_IP_TEXT_BYTES];
+
+	for (uint32_t i = 0; i < addresses->count; i++) {
+		char *longer =
+			slu_memory_format("%s%s%s", text, i ? "," : "", slu_ip_format(&addresses->ips[i], address));
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* What SNAT and EIP share. */
+static void compare_services(struct slu_difference *difference, const char *what,
+	const struct slu_config_outbound *before, const struct slu_config_outbound *after)
+{
+	tell_number(difference, what, "vpc", before->vpc, after->vpc);
+	tell_text(difference, what, "offload.enabled", before->offload ? "true" : "false",
+		after->offload ? "true" : "false");
+	tell_number(difference, what, "offload.threshold_packets", before->offload_threshold_packets,
+		after->offload_threshold_packets);
+	compare_timeouts(difference, what, &before->timeouts, &after->timeouts);
+}
+
+static void compare_snats(struct slu_difference *difference, const char *scope, const void *left, const void *right)
+{
+	const struct slu_config_outbound *before = left, *after = right, *any = before != NULL ? before : after;
+	char what[SLU_NAME_BYTES + 16], *old[2], *new[2];
+
+	(void)scope;
+	snprintf(what, sizeof(what), "snat %s", any->name);
+	old[0] = list_sources(any);
+	old[1] = list_addresses(&any->addresses);
+	if (after == NULL) {
+		tell(difference, "%s: removed", what);
+	} else if (before == NULL) {
+		tell(difference, "%s: added, sources %s, addresses %s, ports %u-%u", what, old[0], old[1],
+			after->port_first, after->port_last);
+	} else {
+		new[0] = list_sources(after);
+		new[1] = list_addresses(&after->addresses);
+		compare_lists(difference, what, "sources", old[0], new[0]);
+		compare_lists(difference, what, "addresses", old[1], new[1]);
+		if (before->port_first != after->port_first || before->port_last != after->port_last)
+			tell(difference, "%s: ports %u-%u -> %u-%u", what, before->port_first, before->port_last,
+				after->port_first, after->port_last);
+		compare_services(difference, what, before, after);
+		free(new[0]);
+		free(new[1]);
+	}
+	free(old[0]);
+	free(old[1]);
+}
+
+static void compare_eips(struct slu_difference *difference, const char *scope, const void *left, const void *right)
+{
+	const struct slu_config_outbound *before = left, *after = right;
+	char what[SLU_NAME_BYTES + 16], a[SLU_IP_TEXT_BYTES], b[SLU_IP_TEXT_BYTES];
+
+	(void)scope;
+	snprintf(what, sizeof(what), "eip %s", before != NULL ? before->name : after->name);
+	if (after == NULL) {
+		tell(difference, "%s: removed", what);
+	} else if (before == NULL) {
+		tell(difference, "%s: added, %s for %s", what, slu_ip_format(&after->public_ip, a),
+			slu_ip_format(&after->private_ip, b));
+	} else {
+		tell_text(difference, what, "public", slu_ip_format(&before->public_ip, a),
+			slu_ip_format(&after->public_ip, b));
+		tell_text(difference, what, "private", slu_ip_format(&before->private_ip, a),
+			slu_ip_format(&after->private_ip, b));
+		compare_services(difference, what, before, after);
+	}
+}
+
 static int compare_ips(const void *left, const void *right)
 {
 	return slu_ip_compare(left, right);
@@ -245,6 +344,18 @@ static void compare_locals(
 	free(new);
 }
 
+static void compare_outbound(struct slu_difference *difference, const struct slu_config_outbound *before,
+	uint32_t before_count, const struct slu_config_outbound *after, uint32_t after_count, pair_fn *fn)
+{
+	size_t name = offsetof(struct slu_config_outbound, name);
+	struct named *old = sorted(before, before_count, sizeof(*before), name);
+	struct named *new = sorted(after, after_count, sizeof(*after), name);
+
+	pairs(difference, "", old, before_count, new, after_count, fn);
+	free(old);
+	free(new);
+}
+
 void slu_difference_report(
 	const struct slu_config *before, const struct slu_config *after, struct slu_difference *difference)
 {
@@ -266,6 +377,8 @@ void slu_difference_report(
 	pairs(difference, "", old, before->listener_count, new, after->listener_count, compare_listeners);
 	free(old);
 	free(new);
+	compare_outbound(difference, before->snats, before->snat_count, after->snats, after->snat_count, compare_snats);
+	compare_outbound(difference, before->eips, before->eip_count, after->eips, after->eip_count, compare_eips);
 }
 
 void slu_difference_clear(struct slu_difference *difference)

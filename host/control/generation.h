@@ -23,7 +23,14 @@ struct slu_ip {
 	uint8_t bytes[16];
 };
 
-enum slu_mode { SLU_MODE_FULLNAT, SLU_MODE_NAT };
+/* An address block: the bits behind the prefix are zero. */
+struct slu_prefix {
+	struct slu_ip ip;
+	uint8_t bits;
+};
+
+/* FULLNAT and NAT are of listeners, SNAT and EIP of outbound services. Sync records carry the numbers. */
+enum slu_mode { SLU_MODE_FULLNAT, SLU_MODE_NAT, SLU_MODE_SNAT, SLU_MODE_EIP };
 enum slu_scheduler { SLU_SCHED_RR, SLU_SCHED_WRR, SLU_SCHED_WLC, SLU_SCHED_MAGLEV };
 
 struct slu_backend {
@@ -72,16 +79,36 @@ struct slu_listener {
 	char name[SLU_NAME_BYTES];
 };
 
+/*
+ * A service of inside hosts: SNAT (NAT gateway: many of them behind few public addresses) or EIP (one host, one public
+ * address). Its sessions name it where those of a listener name the listener.
+ */
+struct slu_outbound {
+	/* Id, live index, network, mode, offload, time-outs and name; address: EIP's public one. The rest is unused. */
+	struct slu_listener service;
+	struct slu_ip private_ip;   /* EIP */
+	struct slu_prefix *sources; /* SNAT: the inside hosts */
+	uint32_t source_count;
+	/* SNAT: public addresses by family (IPv4, IPv6). New sessions get one of the first own_count. */
+	struct slu_ip *addresses[2];
+	uint32_t address_count[2], own_count[2];
+	uint16_t port_first, port_last; /* SNAT: of the public addresses */
+};
+
 struct slu_generation {
 	uint64_t number; /* strictly increasing */
 	uint32_t listener_count, group_count, local_count, backend_count;
 	/* Sorted by (family, address, protocol, vpc, port_first); ranges of one key do not overlap. */
 	struct slu_listener *listeners;
 	struct slu_group **groups;
-	struct slu_ip *locals;              /* FULLNAT source addresses, both families */
+	struct slu_ip *locals;         /* FULLNAT source addresses, both families */
+	struct slu_outbound *outbound; /* [outbound_count] */
+	uint32_t outbound_count;
+	struct slu_prefix *node; /* [node_count]: addresses of the node's ports, host bits kept */
+	uint32_t node_count;
 	const struct slu_backend **by_live; /* [live_limit]: backend of a live index, NULL if gone */
 	uint32_t live_limit;
-	const struct slu_listener **listener_by_live; /* [listener_live_limit] */
+	const struct slu_listener **listener_by_live; /* [listener_live_limit]; outbound services too */
 	uint32_t listener_live_limit;
 	void *index; /* built by slu_listener_index_build() of the data plane; freed with the generation */
 };

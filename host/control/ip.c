@@ -46,6 +46,19 @@ bool slu_ip_increment(struct slu_ip *ip)
 	return false;
 }
 
+struct slu_ip slu_ip_network(const struct slu_ip *ip, unsigned bits)
+{
+	struct slu_ip network = *ip;
+
+	for (unsigned i = 0; i < sizeof(network.bytes); i++) {
+		unsigned keep = bits > 8 * i ? bits - 8 * i : 0;
+
+		if (keep < 8)
+			network.bytes[i] &= (uint8_t)(0xFF00 >> keep);
+	}
+	return network;
+}
+
 bool slu_ip_within(const struct slu_ip *ip, const struct slu_ip *network, unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;

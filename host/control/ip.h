@@ -22,6 +22,9 @@ int slu_ip_compare(const struct slu_ip *a, const struct slu_ip *b);
 /* The next higher address; false, *ip unchanged, behind the last one. */
 bool slu_ip_increment(struct slu_ip *ip);
 
+/* The address with all bits behind the first `bits` cleared. */
+struct slu_ip slu_ip_network(const struct slu_ip *ip, unsigned bits);
+
 /* Whether the first `bits` bits are those of `network`; false across families. */
 bool slu_ip_within(const struct slu_ip *ip, const struct slu_ip *network, unsigned bits);
 
