@@ -1,0 +1,91 @@
+# A second kernel in a laboratory: Debian's user-mode-linux, which has the real Linux IPVS that the host's kernel may lack.
+# To be sourced after lab.sh. Nothing is built for it: its root is the host's own file system, read-only, so that ipvsadm, ip
+# and python3 are there; its modules are those of the package. It has one interface, a TAP in a namespace of the lab.
+#
+# Commands go in as files of a folder that both kernels see, and are announced on a serial line; so no network is needed for them.
+# shellcheck shell=bash
+
+LAB_UML_KERNEL=${LAB_UML_KERNEL:-/usr/bin/linux.uml}
+LAB_UML_MODULES=${LAB_UML_MODULES:-/usr/lib/uml/modules}
+declare -A LAB_UML_LINES=() # name of a kernel -> descriptors of its serial line
+
+# What the other kernel runs as its first process; $1: folder that both see.
+lab_uml_init() {
+	cat <<-END
+		#!/bin/bash
+		export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/
+		mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t tmpfs tmp /tmp || echo 'init: no file systems'
+		mount -t hostfs -o '$1' shared /mnt || echo 'init: no folder shared with the host'
+		mkdir -p /tmp/kernel/lib && ln -s '$LAB_UML_MODULES' /tmp/kernel/lib/modules
+		modprobe -a -d /tmp/kernel ipv6 ip_vs ip_vs_rr ip_vs_pe_sip
+		sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
+		ip link set lo up
+		exec 3<>/dev/ttyS0
+		stty raw -echo <&3
+		echo up >&3
+		while read -r number <&3; do
+			bash "/mnt/\$number.sh" >"/mnt/\$number.out" 2>&1 </dev/null 3>&-
+			echo "\$number \$?" >&3
+		done
+		echo 'init: the serial line has ended'
+		echo o >/proc/sysrq-trigger
+		sleep 10
+	END
+}
+
+# lab_uml_start NAME NAMESPACE TAP: boots a kernel whose interface vec0 is a new TAP there, and waits until it takes commands.
+# Its console goes to $LAB/log/NAME.log.
+lab_uml_start() {
+	local name=$1 ns=$2 tap=$3 folder=$LAB/$1 word=
+	[ -x "$LAB_UML_KERNEL" ] || {
+		echo "lab: no $LAB_UML_KERNEL (package user-mode-linux)" >&2
+		return 1
+	}
+	mkdir -p "$folder/shared"
+	mkfifo -m 600 "$folder/commands" "$folder/answers"
+	lab_uml_init "$folder/shared" >"$folder/init"
+	chmod 700 "$folder/init"
+	ip -n "$LAB_ID-$ns" tuntap add dev "$tap" mode tap || return 1
+	ip -n "$LAB_ID-$ns" link set dev "$tap" up
+	# The descriptors of the serial line are the kernel's alone; both ends of each pipe, so that no opening waits for the other side.
+	lab_start "$name" "$ns" env TMPDIR=/dev/shm bash -c 'exec 8<>"$1" 9<>"$2"; shift 2; exec "$@"' - \
+		"$folder/commands" "$folder/answers" "$LAB_UML_KERNEL" mem=192M uml_dir="$folder" quiet root=/dev/root rootfstype=hostfs rootflags=/ ro \
+		init="$folder/init" con=null con0=null,fd:1 ssl=null ssl0=fd:8,fd:9 vec0:transport=tap,ifname="$tap",depth=128
+	exec {LAB_UML_IN}<>"$folder/commands" {LAB_UML_OUT}<>"$folder/answers"
+	LAB_UML_LINES[$name]="$LAB_UML_IN $LAB_UML_OUT"
+	if ! read -r -t "${LAB_UML_S:-40}" -u "$LAB_UML_OUT" word || [ "$word" != up ]; then
+		echo "lab: the kernel $name does not come up; its console:" >&2
+		tail -n 20 "$LAB/log/$name.log" >&2
+		return 1
+	fi
+}
+
+# lab_uml NAME COMMAND...: runs the shell's command line in that kernel, prints its output, returns its status; 124 when it has
+# not ended after LAB_UML_COMMAND_S (20) seconds. One at a time. What it leaves in the background must have its output elsewhere.
+lab_uml() {
+	local name=$1 folder=$LAB/$1/shared number status='' in out
+	shift
+	number=${EPOCHREALTIME/[.,]/}
+	read -r in out <<<"${LAB_UML_LINES[$name]}"
+	printf '%s\n' "$*" >"$folder/$number.sh"
+	echo "$number" >&"$in"
+	# Answers of commands that were given up may still come.
+	until [ "${status%% *}" = "$number" ]; do
+		read -r -t "${LAB_UML_COMMAND_S:-20}" -u "$out" status || {
+			echo "lab: the kernel $name has not run within ${LAB_UML_COMMAND_S:-20} s: $*" >&2
+			return 124
+		}
+	done
+	cat "$folder/$number.out"
+	rm -f "$folder/$number.sh" "$folder/$number.out"
+	return "${status##* }"
+}
+
+# lab_uml_stop NAME: powers it off, hard.
+lab_uml_stop() {
+	local in out
+	read -r in out <<<"${LAB_UML_LINES[$1]}"
+	exec {in}>&- {out}>&-
+	unset "LAB_UML_LINES[$1]"
+	lab_stop "$1" 5
+}
