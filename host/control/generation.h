@@ -29,8 +29,11 @@ struct slu_prefix {
 	uint8_t bits;
 };
 
-/* FULLNAT and NAT are of listeners, SNAT and EIP of outbound services. Sync records carry the numbers. */
-enum slu_mode { SLU_MODE_FULLNAT, SLU_MODE_NAT, SLU_MODE_SNAT, SLU_MODE_EIP };
+/*
+ * FULLNAT and NAT are of listeners, SNAT and EIP of outbound services. Sync records carry the numbers; DR and TUN are
+ * known only there: peers that run Linux IPVS tell such sessions.
+ */
+enum slu_mode { SLU_MODE_FULLNAT, SLU_MODE_NAT, SLU_MODE_SNAT, SLU_MODE_EIP, SLU_MODE_DR, SLU_MODE_TUN };
 enum slu_scheduler { SLU_SCHED_RR, SLU_SCHED_WRR, SLU_SCHED_WLC, SLU_SCHED_MAGLEV };
 
 struct slu_backend {
