@@ -10,3 +10,13 @@ FUZZERS += $(B)/tests/fuzz/fuzz_config
 fuzz: $$(FUZZERS) ## parsers of bytes from outside, FUZZ_SECONDS each (20)
 	@for fuzzer in $(FUZZERS); do tests/fuzz/run.sh $$fuzzer $(FUZZ_SECONDS); done
 .PHONY: fuzz
+
+# The judge of connections, for the laboratory (tests/lab/stamp).
+STAMP_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lab/stamp/*.c))
+$(STAMP_OBJS): CFLAGS += -D_GNU_SOURCE
+$(B)/tests/lab/stamp/stamp: $(STAMP_OBJS)
+	$(CC) $(LDFLAGS) $^ -o $@
+PROGRAMS += $(B)/tests/lab/stamp/stamp
+
+UNIT_TESTS += tests/unit/test_stamp.py
+tests/unit/test_stamp.py: $(B)/tests/lab/stamp/stamp
