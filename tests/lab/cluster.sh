@@ -115,12 +115,17 @@ lab_node_config() {
 		END
 		for i in 0 1; do
 			device="net_af_packet$i,iface=w$i\", index: 0"
-			[ "$LAB_KIND" = plain ] || device="net_sluice0,sock=$LAB/$name/nic.sock\", index: $i"
+			[ "$LAB_KIND" = plain ] || device="net_sluice0,sock=$LAB/$name/nic.sock,mac0=$(lab_mac "$n" 0),mac1=$(lab_mac "$n" 1)\", index: $i"
 			echo "  - {name: p$i, device: \"$device, tap: sl$i," \
 				"addresses: [198.18.$((i + 1)).1$n/24, \"fd00:$((i + 1))::1$n/64\"], queues: ${LAB_WORKERS:-1}}"
 		done
 		cat
 	} >"$LAB/$name/sluiced.yaml"
+}
+
+# Cards of one build have the same addresses; on one switch they must not.
+lab_mac() {
+	printf '02:51:ce:00:%02x:%02x' "$1" "$2"
 }
 
 lab_local4() {
@@ -159,7 +164,7 @@ lab_node_start() {
 	if [ "$LAB_KIND" = card ]; then
 		rm -f "$LAB/n$n/nic.sock"
 		lab_start "card$n" "card$n" "$LAB_BUILD/bin/sluice-nic" --socket "$LAB/n$n/nic.sock" \
-			--wire 0=packet:w0 --wire 1=packet:w1 --mac "0=02:51:ce:00:00:${n}0" --mac "1=02:51:ce:00:00:${n}1"
+			--wire 0=packet:w0 --wire 1=packet:w1
 		lab_until 10 "the card's socket" test -S "$LAB/n$n/nic.sock"
 	fi
 	lab_start "n$n" "n$n" "$LAB_BUILD/bin/sluiced" --config "$LAB/n$n/sluiced.yaml"
