@@ -144,6 +144,7 @@ static inline struct slu_session_addresses *slu_session_table_addresses(const st
 
 /*
  * First entry of the primary bucket whose tag fits, or 0; a candidate for slu_session_table_is(), and worth a prefetch.
+ * Where there is none the alternative bucket is prefetched, if it can have it.
  */
 static inline uint32_t slu_session_table_candidate(const struct slu_session_table *t, uint64_t hash)
 {
@@ -156,7 +157,19 @@ static inline uint32_t slu_session_table_candidate(const struct slu_session_tabl
 		if (entry)
 			return entry;
 	}
+	if (bucket->overflow)
+		__builtin_prefetch(&t->buckets[slu_session_table_alternative(
+			t, slu_session_table_bucket(t, hash), (uint16_t)hash)]);
 	return 0;
+}
+
+static inline bool slu_session_table_equal32(const uint8_t *a, const uint8_t *b)
+{
+	__m128i low = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
+	__m128i high =
+		_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(a + 16)), _mm_loadu_si128((const __m128i *)(b + 16)));
+
+	return _mm_movemask_epi8(_mm_and_si128(low, high)) == 0xFFFF;
 }
 
 /* Whether an entry's session, whose line is hot, has this key. */
@@ -164,7 +177,7 @@ static inline bool slu_session_table_is(
 	const struct slu_session_hot *hot, uint32_t entry, const struct slu_session_key *key)
 {
 	const struct slu_tuple *tuple = &hot->tuple[entry >> 31];
-	uint64_t session[4], packet[4], addresses;
+	uint64_t addresses;
 	uint32_t ports;
 
 	memcpy(&addresses, tuple, 8);
@@ -175,10 +188,7 @@ static inline bool slu_session_table_is(
 		return !(entry & SLU_ENTRY_IPV6);
 	if (!(entry & SLU_ENTRY_IPV6))
 		return false;
-	memcpy(session, slu_session_addresses_of(hot)->address[entry >> 31], sizeof(session));
-	memcpy(packet, key->address6, sizeof(packet));
-	return !((session[0] ^ packet[0]) | (session[1] ^ packet[1]) | (session[2] ^ packet[2]) |
-		 (session[3] ^ packet[3]));
+	return slu_session_table_equal32(slu_session_addresses_of(hot)->address[entry >> 31], key->address6);
 }
 
 /* The entry of a key, or 0. */

@@ -11,8 +11,12 @@
 #define IDLE_US 250000
 #define BUSY_US 1000
 #define RECEIVED_MAX 64
-/* Packets of a stage. Three stages are under way, and all of their lines fit the first-level cache. */
-#define CHUNK 16
+/*
+ * Packets of a stage. Three stages are under way, and a packet has up to five lines (headers, bucket, session,
+ * addresses): with 16, more are asked for at a time than the processor fetches, and IPv6 of 200,000 flows took half as
+ * long again.
+ */
+#define CHUNK 8
 
 /* ----------------------------------------------------------------- helpers */
 

@@ -5,19 +5,24 @@
 module slu_clock_gate #(
   parameter int unsigned HoldClocks = 15
 ) (
-  input  logic clk_i,
+  input  logic clk_i,   // of slu_sim_clock
   input  logic rst_ni,
   input  logic awake_i,  // may be combinational
   output logic clk_o
 );
-`ifdef VERILATOR
-  logic       open_q;
+`ifdef SLU_SIM_CLOCK
+  // clk_i is high only until the registers move, so what stands in awake_i then is what stood there before the edge. Looked at
+  // under `if`, it costs nothing afterwards.
+  logic       wake, open;
   logic [7:0] hold_q;
-  always_ff @(negedge clk_i) begin
-    open_q <= awake_i || !rst_ni || hold_q != '0;
-    hold_q <= awake_i || !rst_ni ? 8'(HoldClocks) : hold_q - 8'(hold_q != '0);
+  always_latch begin
+    if (clk_i) begin
+      wake = awake_i || !rst_ni;
+      open = wake || hold_q != '0;
+    end
   end
-  assign clk_o = clk_i && open_q;
+  always_ff @(posedge clk_i) if (open) hold_q <= wake ? 8'(HoldClocks) : hold_q - 8'd1;
+  assign clk_o = clk_i && open;
 `else
   assign clk_o = clk_i;
 `endif

@@ -132,23 +132,12 @@ module slu_flow_engine #(
   logic [NextHopBits-1:0] nh_waddr;
   logic                  lookup_idle, fetch_idle, retire_idle, tbl_idle;
 
-  logic [4:0] stat_idx_q;  // a statistic is being read: its registers must run
-  always_ff @(posedge clk_i) stat_idx_q <= pstat_idx_i;
-
-  logic [NumPorts-1:0] in_awake;
-  logic                clk_stats;
-  slu_clock_gate u_gate_stats (
-    .clk_i, .rst_ni, .clk_o(clk_stats),
-    .awake_i((|in_awake) || (|tx_frame) || (|tx_from_host) || pstat_idx_i != stat_idx_q)
-  );
-
   for (genvar p = 0; p < NumPorts; p++) begin : g_in
     logic clk_in;
-    assign in_awake[p] = rx_valid_i[p] || !in_idle[p] || head_valid[p];
-    slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(in_awake[p]), .clk_o(clk_in));
+    slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(rx_valid_i[p] || !in_idle[p] || head_valid[p]), .clk_o(clk_in));
     slu_ingress #(.NumPorts(NumPorts), .Port(p), .NextHopBits(NextHopBits), .StoreBits(StoreBits),
                   .HostStoreBits(HostStoreBits)) u_ingress (
-      .clk_i(clk_in), .clk_stats_i(clk_stats), .rst_ni, .time_us_i(time_us_i[31:0]),
+      .clk_i(clk_in), .clk_stats_i(clk_i), .rst_ni, .time_us_i(time_us_i[31:0]),
       .port_mac_i(port_mac_i[p*48 +: 48]),
       .port_enable_i(port_enable_i[p]), .vlan_strip_i(vlan_strip_i[p]),
       .rx_valid_i(rx_valid_i[p]), .rx_data_i(rx_data_i[p*512 +: 512]), .rx_keep_i(rx_keep_i[p*64 +: 64]),
@@ -256,7 +245,8 @@ module slu_flow_engine #(
 
   // A register is enough: while nothing moves and nothing comes in, nothing starts to move.
   always_ff @(posedge clk_i) begin
-    idle_o <= rst_ni && (&in_idle) && (&out_idle) && lookup_idle && fetch_idle && retire_idle && tbl_idle && epoch_empty &&
-              rx_valid_i == '0 && htx_valid_i == '0 && !tbl_valid_i && !flow_rst_i;
+    if (!rst_ni || rx_valid_i != '0 || fst_valid_o || m_rec_rvalid_i) idle_o <= 1'b0;
+    else idle_o <= (&in_idle) && (&out_idle) && lookup_idle && fetch_idle && retire_idle && tbl_idle && epoch_empty &&
+                   htx_valid_i == '0 && !tbl_valid_i && !flow_rst_i;
   end
 endmodule

@@ -149,12 +149,11 @@ module slu_host_if #(
 
   assign quiet = !rx_busy && tx_busy == '0 && !cmd_busy && dma_idle;
 
-  // Clocks that stop, in simulation, while a block has nothing to do; see the end.
-  logic clk_regs, clk_dma, clk_rx, clk_cmd, clk_stats;
-  logic [NumPorts-1:0] clk_tx;
+  // Stops, in simulation, while everything here but the statistics has nothing to do; see the end.
+  logic clk_host;
 
   slu_host_reset u_reset (
-    .clk_i(clk_regs), .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .request_i   (host_rst_i || reset_request),
     .quiet_i     (quiet),
     .hold_o      (hold),
@@ -190,7 +189,7 @@ module slu_host_if #(
   slu_axil_regs #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort), .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_regs (
-    .clk_i(clk_regs), .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .rst_host_ni      (rst_host_n),
     .s_axil_awvalid_i, .s_axil_awready_o, .s_axil_awaddr_i, .s_axil_wvalid_i, .s_axil_wready_o, .s_axil_wdata_i, .s_axil_wstrb_i,
     .s_axil_bvalid_o, .s_axil_bready_i, .s_axil_bresp_o, .s_axil_arvalid_i, .s_axil_arready_o, .s_axil_araddr_i,
@@ -260,7 +259,7 @@ module slu_host_if #(
   slu_irq #(
     .NumVectors(NumQueues + 1)
   ) u_irq (
-    .clk_i(clk_regs),
+    .clk_i(clk_host),
     .rst_ni      (rst_host_n),
     .mask_i      (irq_mask),
     .restart_i   ({cmd_restart, rx_restart}),
@@ -300,7 +299,7 @@ module slu_host_if #(
   slu_dma #(
     .NumRd(NumRd), .NumWr(NumWr)
   ) u_dma (
-    .clk_i(clk_dma), .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .block_i      (!dma_enable),
     .rd_valid_i   (rd_valid),
     .rd_ready_o   (rd_ready),
@@ -335,7 +334,7 @@ module slu_host_if #(
   slu_rx_queues #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort)
   ) u_rx (
-    .clk_i(clk_rx),
+    .clk_i(clk_host),
     .rst_ni         (rst_host_n),
     .hold_i         (hold),
     .dma_enable_i   (dma_enable),
@@ -392,7 +391,7 @@ module slu_host_if #(
     slu_tx_queues #(
       .NumQueues(QueuesPerPort)
     ) u_tx (
-      .clk_i(clk_tx[p]), .rst_ni,
+      .clk_i(clk_host), .rst_ni,
       .rst_host_ni (rst_host_n),
       .hold_i      (hold),
       .dma_enable_i(dma_enable),
@@ -444,7 +443,7 @@ module slu_host_if #(
   slu_cmd #(
     .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_cmd (
-    .clk_i(clk_cmd),
+    .clk_i(clk_host),
     .rst_ni      (rst_host_n),
     .hold_i      (hold),
     .dma_enable_i(dma_enable),
@@ -502,7 +501,7 @@ module slu_host_if #(
   slu_flow_stats #(
     .FlowIdBits(FlowIdBits)
   ) u_stats (
-    .clk_i(clk_stats), .rst_ni, .time_us_i,
+    .clk_i, .rst_ni, .time_us_i,
     .fst_valid_i, .fst_ready_o, .fst_flow_id_i, .fst_bytes_i, .fst_count_i,
     .op_valid_i  (op_valid),
     .op_ready_o  (op_ready),
@@ -523,7 +522,7 @@ module slu_host_if #(
   slu_port_counters #(
     .NumPorts(NumPorts)
   ) u_counters (
-    .clk_i(clk_regs), .rst_ni,
+    .clk_i(clk_host), .rst_ni,
     .off_i     (drop_off),
     .no_desc_i (drop_no_desc),
     .too_long_i(drop_too_long),
@@ -533,44 +532,15 @@ module slu_host_if #(
     .value_o   (host_stat)
   );
 
-  // -- clocks: what may wake a block that is idle --
-  logic wake_all;
-  assign wake_all = reset_busy || host_rst_i || reset_request;
-  slu_clock_gate u_gate_regs (
-    .clk_i, .rst_ni,
-    .awake_i(wake_all || !regs_idle || !irq_idle || s_axil_awvalid_i || s_axil_wvalid_i || s_axil_arvalid_i || dma_read_error ||
-             dma_write_error || rec_write_error || rec_error_i || stats_error || cmd_busy || (|rx_fault) || (|tx_fault) ||
-             (|drop_off) || (|drop_no_desc) || (|drop_too_long) || (|bad_desc)),
-    .clk_o(clk_regs)
-  );
-  slu_clock_gate u_gate_dma (
-    .clk_i, .rst_ni,
-    .awake_i(wake_all || !dma_idle || (|rd_valid) || (|wr_valid) || m_dma_rvalid_i || m_dma_bvalid_i),
-    .clk_o(clk_dma)
-  );
-  slu_clock_gate u_gate_rx (
-    .clk_i, .rst_ni,
-    .awake_i(wake_all || !rx_idle || (|hrx_valid_i) || rx_db_valid || rss_write || (|rx_restart) || rsp_valid[0] || (|done_valid[1:0])),
-    .clk_o(clk_rx)
-  );
-  slu_clock_gate u_gate_cmd (
-    .clk_i, .rst_ni,
-    .awake_i(wake_all || !cmd_idle || cmd_db_valid || cmd_restart || rsp_valid[1] || done_valid[2] || tbl_done_i || res_valid ||
-             m_rec_bvalid_i),
-    .clk_o(clk_cmd)
-  );
-  slu_clock_gate u_gate_stats (
-    .clk_i, .rst_ni,
-    .awake_i(!stats_idle || fst_valid_i || op_valid || m_cnt_rvalid_i || m_cnt_bvalid_i),
-    .clk_o(clk_stats)
-  );
-  for (genvar p = 0; p < NumPorts; p++) begin : gen_gate_tx
-    slu_clock_gate u_gate_tx (
-      .clk_i, .rst_ni,
-      .awake_i(wake_all || !tx_idle[p] || tx_db_valid || (|tx_restart) || (|rsp_valid[2+2*p+:2]) || done_valid[3+p]),
-      .clk_o(clk_tx[p])
-    );
+  // -- clock: what comes from outside may wake the blocks when all are idle --
+  logic wake, blocks_idle_q;
+  assign wake = host_rst_i || s_axil_awvalid_i || s_axil_wvalid_i || s_axil_arvalid_i || m_dma_rvalid_i || m_dma_bvalid_i ||
+                 (|hrx_valid_i) || tbl_done_i || res_valid || rec_error_i || stats_error || m_rec_bvalid_i;
+  always_ff @(posedge clk_host) begin
+    blocks_idle_q <= !wake && !reset_busy && !reset_request && regs_idle && irq_idle && dma_idle && rx_idle && (&tx_idle) &&
+                     cmd_idle;
   end
+  slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(wake || !blocks_idle_q), .clk_o(clk_host));
 
-  assign idle_o = regs_idle && irq_idle && dma_idle && rx_idle && &tx_idle && cmd_idle && stats_idle && !reset_busy && !host_rst_i;
+  assign idle_o = blocks_idle_q && stats_idle && !wake;
 endmodule

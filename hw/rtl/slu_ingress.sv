@@ -159,5 +159,9 @@ module slu_ingress #(
     .tx_i(tx_frame_i), .tx_bytes_i, .tx_host_i(tx_from_host_i),
     .idx_i(pstat_idx_i), .value_o(pstat_value_o)
   );
-  assign idle_o = strip_idle && store_idle && decide_idle && rewrite_idle && host_idle;
+  // A register is enough: while nothing moves and nothing comes in, nothing starts to move.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || rx_valid_i || head_valid_i || s_valid) idle_o <= 1'b0;
+    else idle_o <= strip_idle && store_idle && decide_idle && rewrite_idle && host_idle;
+  end
 endmodule

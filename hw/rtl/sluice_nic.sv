@@ -180,10 +180,13 @@ module sluice_nic #(
   logic                                        busy;
   logic                                        flow_idle, host_idle;
 
+  logic clk;
+  slu_sim_clock u_clock (.clk_i, .clk_o(clk));
+
   slu_flow_engine #(
     .NumPorts(NumPorts), .BucketBits(BucketBits), .NextHopBits(NextHopBits)
   ) u_flow (
-    .clk_i, .rst_ni, .time_us_i,
+    .clk_i(clk), .rst_ni, .time_us_i,
     .flow_rst_i (1'b0),  // FLOW_RESET comes through the table port
     .rx_valid_i,
     .rx_data_i,
@@ -248,7 +251,7 @@ module sluice_nic #(
   slu_host_if #(
     .NumPorts(NumPorts), .QueuesPerPort(QueuesPerPort), .BucketBits(BucketBits), .FlowIdBits(FlowIdBits), .NextHopBits(NextHopBits)
   ) u_host (
-    .clk_i, .rst_ni, .host_rst_i, .time_us_i, .link_i, .irq_o,
+    .clk_i(clk), .rst_ni, .host_rst_i, .time_us_i, .link_i, .irq_o,
     .s_axil_awvalid_i,
     .s_axil_awready_o,
     .s_axil_awaddr_i,

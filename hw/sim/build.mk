@@ -16,15 +16,15 @@ SIM_CXXFLAGS = -O3 -g1 -std=gnu++17 -fPIC -Iinclude -Ihw/sim -march=x86-64-v2 -f
 define nic_model
 $(1)/obj/Vsluice_nic.mk: $$(NIC_RTL) hw/build.mk hw/sim/build.mk
 	@mkdir -p $(1)
-	$$(VERILATOR) --cc --compiler clang -O3 --x-assign fast --x-initial fast -Wno-fatal -Wno-lint $(RTL_LINT) --top-module sluice_nic \
+	$$(VERILATOR) --cc --compiler clang -O3 -DSLU_SIM_CLOCK --x-assign fast --x-initial fast -Wno-fatal -Wno-lint $(RTL_LINT) --top-module sluice_nic \
 		$$(NIC_PARAMS) $(2) -I$$(NIC_RTL_DIR) --Mdir $(1)/obj $$(NIC_RTL)
 	@touch $$@
 $(1)/obj/Vsluice_nic__ALL.a: $(1)/obj/Vsluice_nic.mk $(4)
 	@rm -f $(1)/obj/*.o
 	$$(MAKE) -C $(1)/obj -f Vsluice_nic.mk CXX=$$(SIM_CXX) OPT_FAST="-O3 -march=x86-64-v2 -fPIC $(3)" OPT_SLOW="-O1 -fPIC" \
 		OPT_GLOBAL="-O2 -fPIC" Vsluice_nic__ALL.a verilated.o verilated_threads.o $(if $(2),verilated_fst_c.o)
-$(1)/libslu_nic_model.a: $(1)/obj/Vsluice_nic__ALL.a hw/sim/nic_model.cc hw/sim/nic_model.h include/sluice/nic_regs.h
-	$$(SIM_CXX) $$(SIM_CXXFLAGS) -Wall -Wextra -Werror -DVM_TRACE=$(if $(2),1,0) -I$(1)/obj \
+$(1)/libslu_nic_model.a: $(1)/obj/Vsluice_nic__ALL.a $(4) hw/sim/nic_model.cc hw/sim/nic_model.h include/sluice/nic_regs.h
+	$$(SIM_CXX) $$(SIM_CXXFLAGS) $(3) -Wall -Wextra -Werror -DVM_TRACE=$(if $(2),1,0) -I$(1)/obj \
 		-isystem $$(VERILATOR_ROOT_DIR)/include -isystem $$(VERILATOR_ROOT_DIR)/include/vltstd \
 		-c hw/sim/nic_model.cc -o $(1)/nic_model.o
 	@rm -f $$@

@@ -1,8 +1,9 @@
 /*
- * One clock of the model is: settle the outputs with the clock low, sample
- * every handshake, evaluate the rising edge, drive the inputs for the next one.
- * Sampling comes before the edge and driving after it, so a combinational path
- * from an input to an output is seen as hardware would see it.
+ * One clock of the model is: sample every handshake, evaluate the edge (each
+ * change of clk_i is one: hw/rtl/slu_sim_clock.sv), drive the inputs for the
+ * next. The outputs that are sampled follow no input within a clock, but those
+ * of AXI4-Lite: while it is in use, they are settled first. tests/rtl/test_nic
+ * watches over that.
  */
 #include "nic_model.h"
 
@@ -30,6 +31,9 @@ static_assert(SLU_NIC_MODEL_QUEUES == SLU_NIC_QUEUE_COPIES, "queues");
 namespace
 {
 
+/* The signals themselves: those of Vsluice_nic are references, a load more each. */
+using card = Vsluice_nic___024root;
+
 constexpr uint32_t NIL = UINT32_MAX;
 constexpr uint32_t MAX_LATENCY = 65535;
 constexpr uint32_t BEAT_BYTES = 64;
@@ -45,7 +49,7 @@ constexpr unsigned int IDLE_CLOCKS = 4;
 #endif
 constexpr uintptr_t LARGE_PAGE = 2u << 20;
 constexpr uint32_t BUS_TIMEOUT_CLOCKS = 1u << 20;
-[[maybe_unused]] constexpr uint64_t HALF_PERIOD_PS = 1552; /* 322.265625 MHz */
+[[maybe_unused]] constexpr uint64_t PERIOD_PS = 3103; /* 322.265625 MHz */
 
 /* xorshift64*: the only randomness here, so that a seed repeats a run. */
 struct random_source {
@@ -303,6 +307,7 @@ struct slu_nic_model {
 	uint32_t dma_resp;
 	uint32_t dma_epoch;
 	uint32_t dma_open[2]; /* transactions of an epoch that have not ended */
+	bool dma_awake;       /* the card asks for something or waits for something */
 	uint32_t fail_record_reads;
 	alignas(64) uint8_t dma_stage[4096 + BEAT_BYTES];
 	uint64_t run_addr; /* DMA write bytes collected so far */
@@ -385,7 +390,7 @@ bool crosses_4k(uint64_t addr, uint32_t beats)
 
 /* ---- sampling: before the edge ---- */
 
-void sample_record(slu_nic_model *m, Vsluice_nic *t, sampled &s)
+void sample_record(slu_nic_model *m, card *t, sampled &s)
 {
 	if (t->m_rec_arvalid_o && t->m_rec_arready_i) {
 		uint32_t beats = t->m_rec_arlen_o + 1u;
@@ -432,7 +437,7 @@ void sample_record(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	}
 }
 
-void sample_counter(slu_nic_model *m, Vsluice_nic *t, sampled &s)
+void sample_counter(slu_nic_model *m, card *t, sampled &s)
 {
 	if (t->m_cnt_arvalid_o && t->m_cnt_arready_i) {
 		bool inside = m->counter.holds(t->m_cnt_araddr_o, COUNTER_BYTES) && !(t->m_cnt_araddr_o & 15);
@@ -463,7 +468,7 @@ void sample_counter(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	}
 }
 
-void sample_dma(slu_nic_model *m, Vsluice_nic *t, sampled &s)
+void sample_dma(slu_nic_model *m, card *t, sampled &s)
 {
 	if (t->m_dma_arvalid_o && t->m_dma_arready_i) {
 		uint32_t beats = t->m_dma_arlen_o + 1u;
@@ -502,7 +507,7 @@ void sample_dma(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 	}
 }
 
-void sample_wire(slu_nic_model *m, Vsluice_nic *t, unsigned int port)
+void sample_wire(slu_nic_model *m, card *t, unsigned int port)
 {
 	wire_out &o = m->tx[port];
 	const uint8_t *data = bytes_of(t->tx_data_o) + port * BEAT_BYTES;
@@ -531,11 +536,8 @@ void sample_wire(slu_nic_model *m, Vsluice_nic *t, unsigned int port)
 	o.overrun = false;
 }
 
-void sample(slu_nic_model *m, Vsluice_nic *t, sampled &s)
+void sample_axil(slu_nic_model *m, card *t, sampled &s)
 {
-	unsigned int sending = t->tx_valid_o & t->tx_ready_i;
-	unsigned int irqs = t->irq_o;
-
 	s.axil_aw = t->s_axil_awvalid_i && t->s_axil_awready_o;
 	s.axil_w = t->s_axil_wvalid_i && t->s_axil_wready_o;
 	s.axil_b = t->s_axil_bvalid_o && t->s_axil_bready_i;
@@ -547,9 +549,19 @@ void sample(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 		m->axil_resp = t->s_axil_rresp_o;
 		m->axil_value = t->s_axil_rdata_o;
 	}
+}
+
+void sample(slu_nic_model *m, card *t, sampled &s)
+{
+	unsigned int sending = t->tx_valid_o & t->tx_ready_i;
+	unsigned int irqs = t->irq_o;
+
+	if (m->axil != AXIL_IDLE)
+		sample_axil(m, t, s);
 	sample_record(m, t, s);
 	sample_counter(m, t, s);
-	sample_dma(m, t, s);
+	if (m->dma_awake)
+		sample_dma(m, t, s);
 	for (; sending; sending &= sending - 1)
 		sample_wire(m, t, (unsigned int)__builtin_ctz(sending));
 	if (irqs && m->config.irq)
@@ -559,7 +571,7 @@ void sample(slu_nic_model *m, Vsluice_nic *t, sampled &s)
 
 /* ---- driving: after the edge ---- */
 
-void drive_record(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
+void drive_record(slu_nic_model *m, card *t, const sampled &s)
 {
 	uint32_t head;
 
@@ -584,20 +596,22 @@ void drive_record(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
 	} else {
 		t->m_rec_rvalid_i = 0;
 	}
-	if (s.rec_b)
-		m->rec_acks.pop();
-	head = m->rec_acks.due(m->now);
-	t->m_rec_bvalid_i = head != NIL;
-	if (head != NIL) {
-		t->m_rec_bid_i = m->rec_acks.pool[head].id;
-		t->m_rec_bresp_i = m->rec_acks.pool[head].resp;
+	if (m->rec_acks.in_flight) {
+		if (s.rec_b)
+			m->rec_acks.pop();
+		head = m->rec_acks.due(m->now);
+		t->m_rec_bvalid_i = head != NIL;
+		if (head != NIL) {
+			t->m_rec_bid_i = m->rec_acks.pool[head].id;
+			t->m_rec_bresp_i = m->rec_acks.pool[head].resp;
+		}
 	}
 	t->m_rec_arready_i = m->rec_reads.room();
 	t->m_rec_awready_i = m->rec_writes.room();
 	t->m_rec_wready_i = !m->rec_writes.empty() && m->rec_acks.room();
 }
 
-void drive_counter(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
+void drive_counter(slu_nic_model *m, card *t, const sampled &s)
 {
 	uint32_t head;
 
@@ -628,7 +642,7 @@ void drive_counter(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
 	t->m_cnt_wready_i = !m->cnt_writes.empty() && m->cnt_acks.room();
 }
 
-void drive_dma(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
+void drive_dma(slu_nic_model *m, card *t, const sampled &s)
 {
 	uint32_t head;
 
@@ -664,7 +678,7 @@ void drive_dma(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
 }
 
 /* Puts the next beat of a port on its wire. */
-void drive_beat(slu_nic_model *m, Vsluice_nic *t, unsigned int port)
+void drive_beat(slu_nic_model *m, card *t, unsigned int port)
 {
 	wire_in &w = m->rx[port];
 	unsigned int bit = 1u << port;
@@ -689,7 +703,7 @@ void drive_beat(slu_nic_model *m, Vsluice_nic *t, unsigned int port)
 	m->fired = true;
 }
 
-void drive_wires(slu_nic_model *m, Vsluice_nic *t)
+void drive_wires(slu_nic_model *m, card *t)
 {
 	t->rx_valid_i = 0;
 	if (!m->config.share_ingress) {
@@ -711,19 +725,20 @@ void drive_wires(slu_nic_model *m, Vsluice_nic *t)
 	}
 }
 
-void drive_axil(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
+void drive_axil(slu_nic_model *m, card *t, const sampled &s)
 {
-	if (s.axil_aw)
-		t->s_axil_awvalid_i = 0;
-	if (s.axil_w)
-		t->s_axil_wvalid_i = 0;
-	if (s.axil_ar)
-		t->s_axil_arvalid_i = 0;
-	if (s.axil_b || s.axil_r)
-		m->axil = AXIL_IDLE;
 	if (m->axil != AXIL_IDLE) {
-		m->fired = true;
-		return;
+		if (s.axil_aw)
+			t->s_axil_awvalid_i = 0;
+		if (s.axil_w)
+			t->s_axil_wvalid_i = 0;
+		if (s.axil_ar)
+			t->s_axil_arvalid_i = 0;
+		if (!s.axil_b && !s.axil_r) {
+			m->fired = true;
+			return;
+		}
+		m->axil = AXIL_IDLE;
 	}
 	if (m->post_head == m->post_tail)
 		return;
@@ -740,7 +755,7 @@ void drive_axil(slu_nic_model *m, Vsluice_nic *t, const sampled &s)
 void dump(slu_nic_model *m)
 {
 #if VM_TRACE
-	m->context->timeInc(HALF_PERIOD_PS);
+	m->context->timeInc(PERIOD_PS);
 	if (__builtin_expect(m->trace != nullptr, 0))
 		m->trace->dump(m->context->time());
 #else
@@ -750,21 +765,23 @@ void dump(slu_nic_model *m)
 
 void tick(slu_nic_model *m)
 {
-	Vsluice_nic *t = m->top.get();
-	sampled s;
+	card *t = m->top->rootp;
+	sampled s = {};
 
 	m->fired = false;
-	t->clk_i = 0;
-	t->eval();
-	dump(m);
+	if (m->axil != AXIL_IDLE)
+		m->top->eval();
+	m->dma_awake =
+		t->m_dma_arvalid_o || t->m_dma_awvalid_o || t->m_dma_wvalid_o || m->dma_open[0] || m->dma_open[1];
 	sample(m, t, s);
-	t->clk_i = 1;
-	t->eval();
+	t->clk_i = !t->clk_i;
+	m->top->eval();
 	dump(m);
 	m->now++;
 	drive_record(m, t, s);
 	drive_counter(m, t, s);
-	drive_dma(m, t, s);
+	if (m->dma_awake)
+		drive_dma(m, t, s);
 	drive_wires(m, t);
 	drive_axil(m, t, s);
 	m->quiet_clocks = m->fired || !t->idle_o ? 0 : m->quiet_clocks + 1;
@@ -784,6 +801,7 @@ bool buses_quiet(const slu_nic_model *m)
 void reset(slu_nic_model *m)
 {
 	m->top->rst_ni = 0;
+	drive_dma(m, m->top->rootp, {}); /* ready for the first request */
 	for (unsigned int i = 0; i < 16; i++)
 		tick(m);
 	m->top->rst_ni = 1;

@@ -28,6 +28,6 @@ $(eval $(call host_model,Vslu_host_if,slu_host_if,-GBucketBits=6 -GFlowIdBits=12
 $(eval $(call host_bench,test_host_if,Vslu_host_if))
 
 # The whole card, with small tables; judged by the flow engine's model.
-$(eval $(call host_model,Vsluice_nic,sluice_nic,-GBucketBits=8 -GFlowIdBits=12 -GNextHopBits=6,$(filter-out $(RTL_PACKAGES),$(RTL_SOURCES)) $(NIC_DT_ROM)))
+$(eval $(call host_model,Vsluice_nic,sluice_nic,-DSLU_SIM_CLOCK -GBucketBits=8 -GFlowIdBits=12 -GNextHopBits=6,$(filter-out $(RTL_PACKAGES),$(RTL_SOURCES)) $(NIC_DT_ROM)))
 $(B)/tests/rtl/test_nic: tests/rtl/flow_model.cc tests/rtl/flow_traffic.cc
 $(eval $(call host_bench,test_nic,Vsluice_nic))
