@@ -47,6 +47,7 @@ int slu_loop_init(struct slu_loop *loop, uint32_t index, uint32_t workers, struc
 	loop->workers = workers;
 	loop->worker = worker;
 	loop->interrupts = true;
+	slu_worker_set_wake(worker, &loop->wake);
 	snprintf(name, sizeof(name), "slu_to_wire_%u", index);
 	loop->to_wire = rte_ring_create(name, INJECT_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -32,6 +32,24 @@
 	X(OFFLOAD_ASKED, "offload_asked", false, "directions asked to be offloaded")                                   \
 	X(OFFLOAD_TAKEN_BACK, "offload_taken_back", false, "directions asked to be taken back")                        \
 	X(OFFLOAD_NO_ROOM, "offload_no_room", false, "requests put off: the ring or list was full")                    \
+	X(SYNC_TOLD, "sync_told", false, "sessions told to the cluster: new, changed or refreshed")                    \
+	X(SYNC_REPORTED, "sync_reported", false, "what was seen of other nodes' sessions, reported to their owners")   \
+	X(SYNC_ENDS_TOLD, "sync_ends_told", false, "ends of sessions told to the cluster")                             \
+	X(SYNC_OUTBOX_FULL, "sync_outbox_full", false, "records that found no room; told later, ends not at all")      \
+	X(SYNC_TAKEN, "sync_taken", false, "sessions of other nodes taken into the table")                             \
+	X(SYNC_CHANGED, "sync_changed", false, "newer versions of known sessions taken")                               \
+	X(SYNC_REFRESHED, "sync_refreshed", false, "known sessions heard of again")                                    \
+	X(SYNC_ENDED, "sync_ended", false, "copies ended by their owners")                                             \
+	X(SYNC_REPORTS, "sync_reports", false, "reports of other nodes about our sessions")                            \
+	X(SYNC_NOT_OURS, "sync_not_ours", false, "reports for other owners")                                           \
+	X(SYNC_STALE, "sync_stale", false, "records that are older than what is known")                                \
+	X(SYNC_TOMBSTONED, "sync_tombstoned", false, "late records of sessions that have ended")                       \
+	X(SYNC_TOMBSTONES_FULL, "sync_tombstones_full", false, "tombstones given up early for newer ones")             \
+	X(SYNC_CONFLICT, "sync_conflict", false, "records whose tuples another session has")                           \
+	X(SYNC_ORPHAN, "sync_orphan", false, "sessions taken without their listener or backend being known")           \
+	X(SYNC_NO_ROOM, "sync_no_room", false, "sessions not taken: the table is full")                                \
+	X(SYNC_BAD, "sync_bad", false, "records refused: impossible values")                                           \
+	X(SYNC_EXPIRED, "sync_expired", false, "copies that ended without a word of their owner")                      \
 	X(DROP_SHORT, "drop_short", true, "frame shorter than its headers")                                            \
 	X(DROP_BAD_IP, "drop_bad_ip", true, "IP version, header length or total length contradicts the frame")         \
 	X(DROP_BAD_L3_CSUM, "drop_bad_l3_csum", true, "IPv4 header checksum is wrong")                                 \

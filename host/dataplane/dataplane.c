@@ -11,6 +11,7 @@
 
 #include "host/dataplane/lifecycle.h"
 #include "host/dataplane/session_file.h"
+#include "host/dataplane/sync.h"
 #include "host/dataplane/worker.h"
 
 #define PORT_FIRST 1024
@@ -65,6 +66,7 @@ static void free_worker(struct slu_worker *w)
 	rte_ring_free(w->handover);
 	rte_ring_free(w->offload);
 	rte_ring_free(w->unresolved);
+	slu_sync_free(w);
 	free(w->backend_live);
 	free(w->listener_live);
 	free(w->port_cursor);
@@ -128,10 +130,10 @@ static bool settings_are_sound(const struct slu_dataplane_settings *s)
 
 static int make_qsbr(struct slu_dataplane *dp)
 {
-	size_t bytes = rte_rcu_qsbr_get_memsize(SLU_WORKERS_MAX);
+	size_t bytes = rte_rcu_qsbr_get_memsize(SLU_READERS_MAX);
 
 	dp->qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(bytes, RTE_CACHE_LINE_SIZE));
-	return dp->qsbr && rte_rcu_qsbr_init(dp->qsbr, SLU_WORKERS_MAX) == 0 ? 0 : -ENOMEM;
+	return dp->qsbr && rte_rcu_qsbr_init(dp->qsbr, SLU_READERS_MAX) == 0 ? 0 : -ENOMEM;
 }
 
 static int set_up(struct slu_dataplane *dp, const struct slu_dataplane_settings *s, struct slu_dataplane_recovery *out)
@@ -159,6 +161,7 @@ static void tear_down(struct slu_dataplane *dp, bool clean)
 		free_worker(dp->worker[i]);
 	if (dp->file && dp->file->memory)
 		slu_session_file_close(dp->file, clean);
+	slu_wake_close(&dp->sync_wake);
 	free(dp->file);
 	free(dp->qsbr);
 	free(dp);
@@ -179,6 +182,7 @@ int slu_dataplane_create(const struct slu_dataplane_settings *settings, struct s
 	dp = calloc(1, sizeof(*dp));
 	if (!dp)
 		return -ENOMEM;
+	dp->sync_wake.fd = -1;
 	dp->workers = settings->workers;
 	dp->sessions = settings->sessions;
 	dp->port_first = settings->port_last ? settings->port_first : PORT_FIRST;
@@ -335,6 +339,18 @@ static void copy_times(const struct slu_worker *w, uint32_t sid, struct slu_sess
 	out->expires_ms = out->timeout_ms > out->idle_ms ? out->timeout_ms - out->idle_ms : 0;
 }
 
+static void copy_cluster(const struct slu_worker *w, uint32_t sid, struct slu_session_snapshot *out)
+{
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	const struct slu_cluster_view *view = __atomic_load_n(&w->dp->cluster, __ATOMIC_ACQUIRE);
+
+	out->owner_node = view ? slu_sync_owner(view, &w->table, sid) : 0;
+	out->passive = view && out->owner_node != view->self;
+	out->synced = cold->sync & SLU_SYNC_TOLD;
+	out->version = cold->version;
+	out->creator = cold->creator;
+}
+
 /* Both worlds' counters of a direction; false while a rule's counters are being added up. */
 static bool copy_counters(
 	const struct slu_session_table *t, uint32_t sid, unsigned int dir, struct slu_session_snapshot *out)
@@ -343,8 +359,7 @@ static bool copy_counters(
 	const struct slu_session_cold *cold = slu_session_table_cold(t, sid);
 	uint8_t before = __atomic_load_n(&cold->offload[dir], __ATOMIC_ACQUIRE);
 
-	out->card_packets[dir] = __atomic_load_n(&cold->card_packets[dir], __ATOMIC_ACQUIRE);
-	out->card_bytes[dir] = __atomic_load_n(&cold->card_bytes[dir], __ATOMIC_ACQUIRE);
+	slu_session_card_load(cold, dir, &out->card_packets[dir], &out->card_bytes[dir]);
 	out->packets[dir] = ((uint64_t)__atomic_load_n(&cold->packets_high[dir], __ATOMIC_ACQUIRE) << 32) +
 			    __atomic_load_n(&hot->packets[dir], __ATOMIC_ACQUIRE) + out->card_packets[dir];
 	out->bytes[dir] =
@@ -368,6 +383,7 @@ static bool copy_session(const struct slu_worker *w, uint32_t sid, struct slu_se
 	out->backend_id = cold->backend_id;
 	copy_tuple(&w->table, sid, out);
 	copy_times(w, sid, out);
+	copy_cluster(w, sid, out);
 	for (unsigned int dir = 0; dir < 2; dir++)
 		while (!copy_counters(&w->table, sid, dir, out))
 			if (__atomic_load_n(&cold->generation, __ATOMIC_ACQUIRE) != generation)

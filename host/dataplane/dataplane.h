@@ -177,7 +177,7 @@ struct slu_sync_settings {
 	uint32_t inbox;  /* the same towards each worker */
 };
 
-/* Before the workers start. Returns 0, -EINVAL or -ENOMEM. */
+/* Once, before the workers start. Returns 0, -EINVAL or -ENOMEM. */
 int slu_dataplane_set_sync(struct slu_dataplane *dp, const struct slu_sync_settings *settings);
 
 /* Publishes who owns what; returns the previous view (NULL at first), which the caller frees after a grace period. */
@@ -209,6 +209,11 @@ uint32_t slu_sync_give(struct slu_dataplane *dp, const struct slu_sync_record *r
 uint32_t slu_sync_snapshot(struct slu_dataplane *dp, uint64_t *cursor, struct slu_sync_record *records, uint32_t max);
 
 /* ------------------------------------------------- a worker's thread only */
+
+struct slu_wake;
+
+/* How slu_sync_give() wakes this worker's loop (host/wake.h); without it the loop must not sleep. Before it starts. */
+void slu_worker_set_wake(struct slu_worker *worker, struct slu_wake *wake);
 
 /* Registers the calling thread as this worker. Call once before, and once after, its loop. */
 void slu_worker_start(struct slu_worker *worker);
@@ -335,6 +340,11 @@ struct slu_session_snapshot {
 	enum slu_owner owner[2];                 /* by enum slu_dir */
 	uint64_t packets[2], bytes[2];           /* software and card together; whole frames as received, without FCS */
 	uint64_t card_packets[2], card_bytes[2]; /* the part of a rule that exists */
+	uint8_t owner_node;                      /* of the cluster; 0: there is none, or nobody is known */
+	uint8_t creator;                         /* node that made it; 0: not known */
+	bool passive;                            /* another node owns it */
+	bool synced;                             /* the cluster knows it */
+	uint16_t version;
 };
 
 /*

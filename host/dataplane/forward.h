@@ -6,6 +6,7 @@
 
 #include "host/dataplane/lifecycle.h"
 #include "host/dataplane/offload.h"
+#include "host/dataplane/sync.h"
 #include "host/dataplane/worker.h"
 
 #define SLU_NEXTHOP_NONE 0xFFFFu
@@ -54,8 +55,11 @@ static inline void slu_forward_observe(
 		if (unlikely(next != hot->state || special || hot->flags & SLU_SESSION_RST))
 			slu_lifecycle_change(w, hot, sid, dir, p->tcp_flags, next);
 	}
-	if (unlikely(hot->flags & (SLU_SESSION_OFFLOAD | SLU_SESSION_OFFLOADED)))
+	if (unlikely(hot->flags & (SLU_SESSION_OFFLOAD | SLU_SESSION_OFFLOADED | SLU_SESSION_TELL))) {
+		if (hot->flags & SLU_SESSION_TELL)
+			slu_sync_notice(w, hot, sid, dir, p);
 		slu_offload_notice(w, hot, sid, dir, !special && p->kind == SLU_PACKET_PLAIN);
+	}
 }
 
 /* ip and l4 point to the packet's headers; l4 is NULL if it has none of TCP or UDP. */

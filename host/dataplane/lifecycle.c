@@ -1,14 +1,16 @@
 #include "host/dataplane/lifecycle.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "host/dataplane/forward.h"
 #include "host/dataplane/local_port.h"
 #include "host/dataplane/offload.h"
 #include "host/dataplane/scheduler.h"
+#include "host/dataplane/sync.h"
 
 #define RESET_PROOF_S 5 /* of the ten that a reset leaves: traffic seen in them proves that the connection lives */
-#define RETRY_TICKS 977 /* a second */
+#define MATTERS (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP | SLU_SESSION_RST)
 
 static uint32_t ticks(uint32_t seconds)
 {
@@ -46,6 +48,24 @@ static void set_active(
 	count_live(w, cold, !active, -1);
 	count_live(w, cold, active, 1);
 	hot->flags ^= SLU_SESSION_ACTIVE;
+}
+
+/* Into the wheel: to be looked at when it may be over, or earlier if the cluster is to hear of it. */
+static void schedule(struct slu_worker *w, uint32_t sid, uint32_t deadline)
+{
+	if (unlikely(slu_session_table_cold(&w->table, sid)->sync))
+		deadline = slu_sync_deadline(w, sid, deadline);
+	slu_timer_wheel_insert(&w->wheel, &w->table, sid, deadline);
+}
+
+void slu_lifecycle_reschedule(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t last_seen = __atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED);
+
+	slu_timer_wheel_remove(&w->wheel, &w->table, sid);
+	schedule(w, sid, last_seen + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold)));
 }
 
 /* ---------------------------------------------------------------- creation */
@@ -103,7 +123,7 @@ static int keep_client(struct slu_session_table *t, uint32_t sid)
 	return slu_session_table_find(t, slu_session_table_hash(t, &key), &key) ? SLU_COUNT_DROP_NO_LOCAL_PORT : 0;
 }
 
-static void fill_deltas(struct slu_session_table *t, uint32_t sid)
+void slu_lifecycle_fill_deltas(struct slu_session_table *t, uint32_t sid)
 {
 	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
 	const struct slu_tuple *in = &hot->tuple[SLU_DIR_REQUEST], *back = &hot->tuple[SLU_DIR_REPLY];
@@ -156,6 +176,10 @@ static void fill_cold(struct slu_worker *w, uint32_t sid, const struct slu_liste
 		hot->flags |= SLU_SESSION_OFFLOAD;
 	if ((uint8_t)hot->proto_vpc == SLU_PROTO_UDP)
 		hot->flags |= SLU_SESSION_ACTIVE;
+	if (w->dp->sync.outbox) {
+		hot->flags |= SLU_SESSION_TELL;
+		cold->creator = __atomic_load_n(&w->dp->node, __ATOMIC_RELAXED);
+	}
 }
 
 static void begin(struct slu_worker *w, uint32_t sid)
@@ -194,7 +218,7 @@ uint32_t slu_lifecycle_create(
 	fill_request(&w->table, sid, p);
 	reason = fill_reply(w, sid, l, b);
 	if (!reason) {
-		fill_deltas(&w->table, sid);
+		slu_lifecycle_fill_deltas(&w->table, sid);
 		fill_cold(w, sid, l, b);
 		if (slu_session_table_publish(&w->table, sid))
 			reason = SLU_COUNT_DROP_TABLE_FULL;
@@ -206,6 +230,46 @@ uint32_t slu_lifecycle_create(
 	}
 	begin(w, sid);
 	return sid;
+}
+
+int slu_lifecycle_adopt(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	slu_lifecycle_fill_deltas(&w->table, sid);
+	hot->last_seen = w->now_tick;
+	hot->bytes_nexthop[0] = hot->bytes_nexthop[1] = SLU_NEXTHOP_NONE;
+	if ((uint8_t)hot->proto_vpc == SLU_PROTO_UDP || hot->state == SLU_TCP_ESTABLISHED)
+		hot->flags |= SLU_SESSION_ACTIVE;
+	cold->listener_live = cold->backend_live = SLU_SESSION_NONE_LIVE;
+	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	slu_lifecycle_assign(w, sid, l, b);
+	if (slu_session_table_publish(&w->table, sid)) {
+		count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
+		return -ENOSPC;
+	}
+	schedule(w, sid, w->now_tick + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold)));
+	return 0;
+}
+
+void slu_lifecycle_assign(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
+	if (l) {
+		cold->listener_id = l->id;
+		cold->listener_live = (uint16_t)l->live;
+		if (l->offload)
+			hot->flags |= SLU_SESSION_OFFLOAD;
+	}
+	if (b) {
+		cold->backend_id = b->id;
+		cold->backend_live = (uint16_t)b->live;
+	}
+	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
 }
 
 /* ------------------------------------------------------------------- changes */
@@ -220,46 +284,64 @@ static bool revives(const struct slu_session_hot *hot, uint8_t flags)
 void slu_lifecycle_change(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next)
 {
-	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	uint32_t before, after;
+	uint8_t matters = hot->flags & MATTERS;
 
 	if (next == hot->state && !(flags & (SLU_TCP_FIN | SLU_TCP_RST)) && !(hot->flags & SLU_SESSION_RST))
 		return; /* a SYN that changes nothing */
-	before = slu_lifecycle_timeout_s(w->generation, hot, cold);
 	if (flags & SLU_TCP_FIN)
-		hot->flags |= dir ? SLU_SESSION_FIN_REP : SLU_SESSION_FIN_REQ;
+		matters |= dir ? SLU_SESSION_FIN_REP : SLU_SESSION_FIN_REQ;
 	if (revives(hot, flags)) {
-		hot->flags &= (uint8_t)~SLU_SESSION_RST;
+		matters &= (uint8_t)~SLU_SESSION_RST;
 		next = SLU_TCP_ESTABLISHED;
 		slu_worker_count(w, SLU_COUNT_RST_REVIVED);
 	} else if (flags & SLU_TCP_RST && hot->state == SLU_TCP_ESTABLISHED && next == SLU_TCP_CLOSE) {
-		hot->flags |= SLU_SESSION_RST;
+		matters |= SLU_SESSION_RST;
 	} else if (flags & SLU_TCP_SYN && next != SLU_TCP_CLOSE) {
-		hot->flags &= (uint8_t)~SLU_SESSION_RST;
+		matters &= (uint8_t)~SLU_SESSION_RST;
 	}
-	hot->state = next;
-	set_active(w, hot, cold, next == SLU_TCP_ESTABLISHED);
+	if (slu_lifecycle_set(w, sid, next, matters) && slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_TOLD)
+		slu_sync_changed(w, sid);
+}
+
+bool slu_lifecycle_set(struct slu_worker *w, uint32_t sid, uint8_t state, uint8_t flags)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t before = slu_lifecycle_timeout_s(w->generation, hot, cold), after;
+	bool changed = state != hot->state || flags != (hot->flags & MATTERS);
+
+	hot->flags = (uint8_t)((hot->flags & ~MATTERS) | flags);
+	hot->state = state;
+	if ((uint8_t)hot->proto_vpc == SLU_PROTO_TCP)
+		set_active(w, hot, cold, state == SLU_TCP_ESTABLISHED);
 	after = slu_lifecycle_timeout_s(w->generation, hot, cold);
 	if (after < before) {
 		slu_timer_wheel_remove(&w->wheel, &w->table, sid);
-		slu_timer_wheel_insert(&w->wheel, &w->table, sid, w->now_tick + ticks(after));
+		schedule(w, sid, w->now_tick + ticks(after));
 	}
 	if ((hot->flags & (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP)) == (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP) &&
 		hot->flags & SLU_SESSION_OFFLOADED)
 		slu_offload_take_back(w, sid);
+	return changed;
+}
+
+bool slu_lifecycle_finished(const struct slu_session_hot *hot)
+{
+	const uint8_t both = SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP;
+
+	return hot->state == SLU_TCP_TIME_WAIT || (hot->flags & both) == both ||
+	       (hot->state == SLU_TCP_CLOSE && !(hot->flags & SLU_SESSION_RST));
 }
 
 bool slu_lifecycle_replaceable(const struct slu_worker *w, uint32_t sid)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	const uint8_t both = SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP;
 	const struct slu_backend *b = NULL;
 
 	if (hot->flags & SLU_SESSION_OFFLOADED)
 		return false;
-	if (hot->state == SLU_TCP_TIME_WAIT || (hot->flags & both) == both ||
-		(hot->state == SLU_TCP_CLOSE && !(hot->flags & SLU_SESSION_RST)))
+	if (slu_lifecycle_finished(hot))
 		return true;
 	if (hot->state != SLU_TCP_SYN_RECV || hot->packets[SLU_DIR_REPLY])
 		return false;
@@ -274,6 +356,8 @@ void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	struct slu_live *lives[2] = {&w->backend_live[cold->backend_live], &w->listener_live[cold->listener_live]};
 
+	if (unlikely(cold->sync & SLU_SYNC_TOLD))
+		slu_sync_end(w, sid);
 	for (int i = 0; i < 2; i++)
 		for (int dir = 0; dir < 2; dir++) {
 			uint64_t packets = (uint64_t)cold->packets_high[dir] << 32 | hot->packets[dir];
@@ -306,20 +390,22 @@ void slu_lifecycle_timeout(struct slu_worker *w, uint32_t sid)
 	uint32_t last_seen = __atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED);
 	uint32_t deadline = last_seen + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold));
 
-	if ((int32_t)(deadline - w->now_tick) > 0) {
+	if ((int32_t)(slu_sync_expiry(w, sid, deadline) - w->now_tick) > 0) {
 		if (lives_in_card(w, hot, last_seen)) {
-			hot->flags &= (uint8_t)~SLU_SESSION_RST;
-			hot->state = SLU_TCP_ESTABLISHED;
-			set_active(w, hot, slu_session_table_cold(&w->table, sid), true);
 			slu_worker_count(w, SLU_COUNT_RST_REVIVED);
+			slu_lifecycle_set(w, sid, SLU_TCP_ESTABLISHED, hot->flags & MATTERS & ~SLU_SESSION_RST);
+			if (cold->sync & SLU_SYNC_TOLD)
+				slu_sync_changed(w, sid);
 			deadline = last_seen + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold));
 		}
-		slu_timer_wheel_insert(&w->wheel, &w->table, sid, deadline);
+		if (unlikely(cold->sync || hot->flags & SLU_SESSION_TELL))
+			slu_sync_due(w, sid);
+		schedule(w, sid, deadline);
 		return;
 	}
 	if (hot->flags & SLU_SESSION_OFFLOADED && slu_offload_busy(w, sid)) {
 		slu_offload_take_back(w, sid);
-		slu_timer_wheel_insert(&w->wheel, &w->table, sid, w->now_tick + RETRY_TICKS);
+		slu_timer_wheel_insert(&w->wheel, &w->table, sid, w->now_tick + SLU_RETRY_TICKS);
 		return;
 	}
 	slu_worker_count(w, SLU_COUNT_SESSIONS_EXPIRED);
@@ -357,8 +443,9 @@ static void bind_one(struct slu_worker *w, uint32_t sid, const struct slu_genera
 	hot->nexthop_epoch = 0;
 	cold->timer_next = cold->timer_prev = 0;
 	slu_offload_recover(w, sid);
+	slu_sync_recover(w, sid);
 	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
-	slu_timer_wheel_insert(&w->wheel, &w->table, sid, deadline);
+	schedule(w, sid, deadline);
 }
 
 void slu_lifecycle_bind(struct slu_worker *w, const struct slu_generation *g)

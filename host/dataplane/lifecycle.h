@@ -6,6 +6,8 @@
 
 #include "host/dataplane/worker.h"
 
+#define SLU_RETRY_TICKS 977u /* a second */
+
 /*
  * Creates and publishes the session of a client's first packet. Returns its sid, or 0 and *why.
  */
@@ -15,6 +17,30 @@ uint32_t slu_lifecycle_create(
 /* Changes the TCP state after a segment with these flags: counts, FINs, RST, time-out. */
 void slu_lifecycle_change(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next);
+
+/*
+ * Sets the state, and of the flags those about FIN and RST, with all that hangs on them: counts, time-out, the card.
+ * Returns whether anything changed.
+ */
+bool slu_lifecycle_set(struct slu_worker *w, uint32_t sid, uint8_t state, uint8_t flags);
+
+/* Publishes a session whose tuples, state and creation are filled in by another than a packet; l and b may be NULL.
+ * Returns 0, or -ENOSPC (then it is still the caller's). */
+int slu_lifecycle_adopt(
+	struct slu_worker *w, uint32_t sid, const struct slu_listener *listener, const struct slu_backend *backend);
+
+/* Gives a session the listener and the backend that it lacked; NULL leaves it without. */
+void slu_lifecycle_assign(
+	struct slu_worker *w, uint32_t sid, const struct slu_listener *listener, const struct slu_backend *backend);
+
+/* What translating changes in the checksums, from the tuples. */
+void slu_lifecycle_fill_deltas(struct slu_session_table *t, uint32_t sid);
+
+/* Puts a session into the slot of the wheel that it belongs into now. */
+void slu_lifecycle_reschedule(struct slu_worker *w, uint32_t sid);
+
+/* Whether both sides have closed it. */
+bool slu_lifecycle_finished(const struct slu_session_hot *hot);
 
 /* Whether a SYN replaces this session: it is finished, or its backend takes no new ones; and the card has no part in
  * it. */

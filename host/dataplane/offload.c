@@ -1,6 +1,7 @@
 #include "host/dataplane/offload.h"
 
 #include "host/dataplane/forward.h"
+#include "host/dataplane/sync.h"
 
 #define REFUSED_RETRY_PACKETS 4096u /* of the direction's, a power of two */
 #define BOTH_FINS (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP)
@@ -27,17 +28,17 @@ static bool move_state(
 /* Adds the final counters of a rule that is gone to the session's own. */
 static void fold(struct slu_session_hot *hot, struct slu_session_cold *cold, unsigned int dir)
 {
-	uint64_t packets;
+	uint64_t packets, card_packets, card_bytes;
 
 	if (state_of(cold, dir) != SLU_OFFLOAD_GONE)
 		return;
 	set_state(cold, dir, SLU_OFFLOAD_FOLDING);
-	packets = ((uint64_t)cold->packets_high[dir] << 32 | hot->packets[dir]) + cold->card_packets[dir];
+	slu_session_card_load(cold, dir, &card_packets, &card_bytes);
+	packets = ((uint64_t)cold->packets_high[dir] << 32 | hot->packets[dir]) + card_packets;
 	hot->packets[dir] = (uint32_t)packets;
 	cold->packets_high[dir] = (uint16_t)(packets >> 32);
-	hot->bytes_nexthop[dir] += cold->card_bytes[dir] << 16;
-	cold->card_packets[dir] = 0;
-	cold->card_bytes[dir] = 0;
+	hot->bytes_nexthop[dir] += card_bytes << 16;
+	slu_session_card_store(cold, dir, 0, 0);
 	set_state(cold, dir, SLU_OFFLOAD_NONE);
 }
 
@@ -79,6 +80,9 @@ static void consider(struct slu_worker *w, struct slu_session_hot *hot, struct s
 	for (unsigned int dir = 0; dir < 2; dir++)
 		listed |= state_of(cold, dir) == SLU_OFFLOAD_PENDING;
 	for (unsigned int dir = 0; dir < 2; dir++) {
+		/* The request's tuple is another session's. */
+		if (dir == SLU_DIR_REQUEST && cold->sync & SLU_SYNC_YIELDED)
+			continue;
 		if (!wants(hot, cold, dir))
 			continue;
 		if (!listed && w->offload_count == SLU_OFFLOAD_LIST) {
@@ -218,6 +222,9 @@ static bool flush_direction(struct slu_worker *w, uint32_t sid, unsigned int dir
 		set_state(cold, dir, SLU_OFFLOAD_NONE);
 		return true;
 	}
+	/* The card does not count towards the trigger. */
+	if (dir == SLU_DIR_REQUEST && hot->flags & SLU_SESSION_TELL)
+		slu_sync_first(w, sid);
 	set_state(cold, dir, SLU_OFFLOAD_ASKED);
 	if (!ask(w, &request)) {
 		set_state(cold, dir, SLU_OFFLOAD_PENDING);
@@ -242,6 +249,7 @@ void slu_worker_offload_flush(struct slu_worker *w)
 			w->offload_list[kept++] = sid;
 	}
 	w->offload_count = kept;
+	slu_sync_kick(w);
 }
 
 bool slu_worker_control_waiting(const struct slu_worker *w)
@@ -306,6 +314,7 @@ bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum sl
 {
 	struct slu_worker *w;
 	struct slu_session_cold *cold = cold_of(dp, session, &w);
+	uint64_t packets, bytes;
 
 	if (!cold)
 		return false;
@@ -315,8 +324,8 @@ bool slu_offload_done(struct slu_dataplane *dp, slu_session_ref session, enum sl
 		return !is_finished(w, session) || !move_state(cold, dir, SLU_OFFLOAD_CARD, SLU_OFFLOAD_TAKING);
 	}
 	/* After a restart the last counters of a rule that is lost may be here. */
-	return move_state(
-		cold, dir, SLU_OFFLOAD_ASKED, cold->card_packets[dir] ? SLU_OFFLOAD_GONE : SLU_OFFLOAD_REFUSED);
+	slu_session_card_load(cold, dir, &packets, &bytes);
+	return move_state(cold, dir, SLU_OFFLOAD_ASKED, packets ? SLU_OFFLOAD_GONE : SLU_OFFLOAD_REFUSED);
 }
 
 static bool is_on_card(const struct slu_session_cold *cold, unsigned int dir)
@@ -336,8 +345,7 @@ void slu_offload_counters(struct slu_dataplane *dp, slu_session_ref session, enu
 
 	if (!cold || !is_on_card(cold, dir))
 		return;
-	__atomic_store_n(&cold->card_packets[dir], packets, __ATOMIC_RELAXED);
-	__atomic_store_n(&cold->card_bytes[dir], bytes, __ATOMIC_RELAXED);
+	slu_session_card_store(cold, dir, packets, bytes);
 	if (!last_seen_us)
 		return;
 	/* The worker may store a newer time at the same moment; losing either costs a millisecond. */
@@ -354,8 +362,7 @@ void slu_offload_removed(
 
 	if (!cold || !(is_on_card(cold, dir) || state_of(cold, dir) == SLU_OFFLOAD_ASKED))
 		return;
-	__atomic_store_n(&cold->card_packets[dir], packets, __ATOMIC_RELAXED);
-	__atomic_store_n(&cold->card_bytes[dir], bytes, __ATOMIC_RELAXED);
+	slu_session_card_store(cold, dir, packets, bytes);
 	set_state(cold, dir, SLU_OFFLOAD_GONE);
 }
 
@@ -369,7 +376,7 @@ void slu_offload_recover(struct slu_worker *w, uint32_t sid)
 		switch (cold->offload[dir]) {
 		case SLU_OFFLOAD_FOLDING:
 			/* The sum may be in already; rather a rule's packets missing than counted twice. */
-			cold->card_packets[dir] = cold->card_bytes[dir] = 0;
+			slu_session_card_store(cold, dir, 0, 0);
 			set_state(cold, dir, SLU_OFFLOAD_NONE);
 			break;
 		case SLU_OFFLOAD_ASKED:

@@ -14,7 +14,7 @@
 
 #include "sluice/types.h"
 
-#define SLU_SESSION_LAYOUT 1u
+#define SLU_SESSION_LAYOUT 2u
 #define SLU_SESSION_NONE_LIVE 0xFFFFu
 
 /* A tuple as it stands in a packet. IPv6 leaves the addresses zero here. */
@@ -31,7 +31,7 @@ enum slu_session_flag {
 	SLU_SESSION_OFFLOAD = 0x10,   /* wants to be offloaded: look at the cold line */
 	SLU_SESSION_ACTIVE = 0x20,    /* counted as active */
 	SLU_SESSION_OFFLOADED = 0x40, /* a direction is, or is about to be, the card's */
-
+	SLU_SESSION_TELL = 0x80,      /* the cluster is to be told of it after some more packets */
 };
 
 /* One cache line, written by the owning worker only (last_seen also by the control thread). */
@@ -66,12 +66,25 @@ enum slu_offload_state {
 	SLU_OFFLOAD_REFUSED, /* not now */
 };
 
+enum slu_sync_flag {
+	SLU_SYNC_TOLD = 0x01,    /* the cluster knows the session, from this node or from another */
+	SLU_SYNC_LATE = 0x02,    /* something is still to be told: there was no room */
+	SLU_SYNC_YIELDED = 0x04, /* an older session has the request's tuple: only the reply's entry exists */
+	SLU_SYNC_FOREIGN = 0x08, /* what stands here came from another node */
+	SLU_SYNC_ENDED = 0x10,   /* its owner has ended it; it waits for the card */
+};
+
 struct slu_session_cold {
 	uint32_t listener_id, backend_id; /* stable ids */
 	uint16_t listener_live, backend_live;
-	uint32_t created;                        /* SLU_TICK_US */
-	uint64_t card_packets[2], card_bytes[2]; /* control thread, while the card has the direction */
-	uint32_t timer_next, timer_prev;         /* timer_wheel.h */
+	uint32_t created;      /* SLU_TICK_US */
+	uint64_t card_low[2];  /* control thread, while the card has the direction: slu_session_card_*() */
+	uint32_t card_high[2]; /* the same */
+	uint32_t sync_tick;    /* when it was told, or heard of, last; before that: client's packets counted */
+	uint16_t version;      /* of the session in the cluster; 0: none yet, or Linux's */
+	uint8_t creator;       /* node; 0: not known */
+	uint8_t sync;          /* enum slu_sync_flag */
+	uint32_t timer_next, timer_prev; /* timer_wheel.h */
 	uint16_t packets_high[2];
 	uint16_t generation; /* odd: in use; one more when published and when released */
 	uint8_t offload[2];  /* enum slu_offload_state */
@@ -93,6 +106,34 @@ static inline uint32_t slu_session_tick(uint64_t time_us)
 static inline uint64_t slu_session_bytes(uint64_t bytes_nexthop)
 {
 	return bytes_nexthop >> 16;
+}
+
+/*
+ * A rule's counters in twelve bytes. Bytes have 48 bits, as the session's own, and so many bytes are fewer than 2^44
+ * packets: their low 16 bits stand above the bytes, the high ones in a word of their own. Four bits stand in both
+ * words, so that a reader sees when it read between the two stores.
+ */
+#define SLU_CARD_HIGH_SHIFT 12
+
+static inline void slu_session_card_store(
+	struct slu_session_cold *cold, unsigned int dir, uint64_t packets, uint64_t bytes)
+{
+	__atomic_store_n(&cold->card_low[dir], packets << 48 | (bytes & 0xFFFFFFFFFFFF), __ATOMIC_RELAXED);
+	__atomic_store_n(&cold->card_high[dir], (uint32_t)(packets >> SLU_CARD_HIGH_SHIFT), __ATOMIC_RELEASE);
+}
+
+static inline void slu_session_card_load(
+	const struct slu_session_cold *cold, unsigned int dir, uint64_t *packets, uint64_t *bytes)
+{
+	uint64_t low;
+	uint32_t high;
+
+	do {
+		high = __atomic_load_n(&cold->card_high[dir], __ATOMIC_ACQUIRE);
+		low = __atomic_load_n(&cold->card_low[dir], __ATOMIC_ACQUIRE);
+	} while ((high & 0xF) != low >> 60);
+	*packets = (uint64_t)high << SLU_CARD_HIGH_SHIFT | (low >> 48 & ((1 << SLU_CARD_HIGH_SHIFT) - 1));
+	*bytes = low & 0xFFFFFFFFFFFF;
 }
 
 #endif

@@ -244,6 +244,11 @@ uint32_t slu_session_table_alloc(struct slu_session_table *t, bool ipv6)
 	return sid;
 }
 
+static bool has_yielded(const struct slu_session_table *t, uint32_t sid)
+{
+	return slu_session_table_cold(t, sid)->sync & SLU_SYNC_YIELDED;
+}
+
 static void set_published(struct slu_session_table *t, uint32_t sid, bool published)
 {
 	struct slu_session_cold *cold = slu_session_table_cold(t, sid);
@@ -271,6 +276,8 @@ int slu_session_table_publish(struct slu_session_table *t, uint32_t sid)
 	set_published(t, sid, true);
 	if (insert_entry(t, slu_session_table_hash(t, &reply), sid | SLU_ENTRY_REPLY))
 		return -ENOSPC;
+	if (has_yielded(t, sid))
+		return 0;
 	if (insert_entry(t, slu_session_table_hash(t, &request), sid)) {
 		remove_direction(t, sid, 1);
 		return -ENOSPC;
@@ -278,9 +285,31 @@ int slu_session_table_publish(struct slu_session_table *t, uint32_t sid)
 	return 0;
 }
 
+/* The flag stands longer than the entry is missing, so that a crash finds a whole session or a yielded one. */
+void slu_session_table_yield(struct slu_session_table *t, uint32_t sid)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(t, sid);
+
+	if (has_yielded(t, sid))
+		return;
+	__atomic_store_n(&cold->sync, cold->sync | SLU_SYNC_YIELDED, __ATOMIC_RELEASE);
+	remove_direction(t, sid, 0);
+}
+
+int slu_session_table_reclaim(struct slu_session_table *t, uint32_t sid)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(t, sid);
+	struct slu_session_key request = slu_session_table_key(t, sid, 0);
+
+	if (insert_entry(t, slu_session_table_hash(t, &request), sid))
+		return -ENOSPC;
+	__atomic_store_n(&cold->sync, cold->sync & ~SLU_SYNC_YIELDED, __ATOMIC_RELEASE);
+	return 0;
+}
+
 void slu_session_table_remove(struct slu_session_table *t, uint32_t sid)
 {
-	bool request = remove_direction(t, sid, 0);
+	bool request = has_yielded(t, sid) || remove_direction(t, sid, 0);
 	bool reply = remove_direction(t, sid, 1);
 
 	assert(request && reply);
@@ -361,7 +390,8 @@ static void scan_buckets(struct slu_session_table *t, struct scan *scan)
 	}
 }
 
-/* Keeps sessions seen in both directions; everything else up to the last used index is free. */
+/* Keeps sessions seen in both directions, and those that yielded one; everything else up to the last used index is
+ * free. */
 static int64_t scan_sessions(struct slu_session_table *t, struct scan *scan)
 {
 	int64_t kept = 0;
@@ -376,6 +406,11 @@ static int64_t scan_sessions(struct slu_session_table *t, struct scan *scan)
 			struct slu_session_cold *cold = slu_session_table_cold(t, i | bit);
 
 			if (scan->seen[family][i] == 3) {
+				cold->sync &= (uint8_t)~SLU_SYNC_YIELDED;
+				kept++;
+				continue;
+			}
+			if (scan->seen[family][i] == 2 && cold->sync & SLU_SYNC_YIELDED) {
 				kept++;
 				continue;
 			}

@@ -9,7 +9,9 @@
  * A session exists exactly when both of its entries do. They are stored reply
  * first, so the store of the request's entry publishes it, and removed in the
  * order request, reply: after a crash at any point the scan of
- * slu_session_table_recover() finds either a whole session or drops it.
+ * slu_session_table_recover() finds either a whole session or drops it. One that
+ * has yielded its request's tuple to another (SLU_SYNC_YIELDED) has the reply's
+ * entry alone.
  *
  * One writer, the worker. Other threads may read sessions through generation.
  */
@@ -220,6 +222,12 @@ void slu_session_table_release(struct slu_session_table *t, uint32_t sid);
 
 /* Makes the session visible. Returns 0, or -ENOSPC (then it is still the caller's). */
 int slu_session_table_publish(struct slu_session_table *t, uint32_t sid);
+
+/* Gives up the request's entry: the session is found by its replies alone from now on. */
+void slu_session_table_yield(struct slu_session_table *t, uint32_t sid);
+
+/* Takes the request's entry again, which must be free. Returns 0 or -ENOSPC. */
+int slu_session_table_reclaim(struct slu_session_table *t, uint32_t sid);
 
 /* Unpublishes and releases. */
 void slu_session_table_remove(struct slu_session_table *t, uint32_t sid);

@@ -6,6 +6,7 @@
 #include "host/dataplane/lifecycle.h"
 #include "host/dataplane/local_port.h"
 #include "host/dataplane/offload.h"
+#include "host/dataplane/sync.h"
 
 #define TIMEOUTS_A_TICK 128
 #define IDLE_US 250000
@@ -83,6 +84,7 @@ void slu_worker_refresh(struct slu_worker *w)
 	const struct slu_generation *g = __atomic_load_n(&w->dp->generation, __ATOMIC_ACQUIRE);
 	const struct slu_neigh_view *n = __atomic_load_n(&w->dp->neigh, __ATOMIC_ACQUIRE);
 
+	w->cluster = __atomic_load_n(&w->dp->cluster, __ATOMIC_ACQUIRE);
 	if (unlikely(g != w->generation)) {
 		w->generation = g;
 		w->index = g ? g->index : NULL;
@@ -121,18 +123,21 @@ static bool opens(struct slu_worker *w, struct slu_packet *p)
 	return false;
 }
 
-/* In NAT mode both directions know the client's address and port, so these choose the worker. */
+uint32_t slu_worker_nat_owner(const struct slu_dataplane *dp, uint8_t family, const uint8_t *client, slu_be16 port)
+{
+	uint64_t h =
+		family == 4 ? slu_packet_load32(client) : slu_packet_load64(client) ^ slu_packet_load64(client + 8);
+
+	h ^= (uint64_t)port << 40;
+	return (uint32_t)(slu_session_table_mix(h ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu) >> 32) % dp->workers;
+}
+
 static uint32_t nat_owner(const struct slu_worker *w, const struct slu_packet *p, bool reply)
 {
-	uint64_t h, ports = p->key.rest;
+	const uint8_t *source = slu_packet_l3(p) + (p->family == 4 ? 12 : 8);
 
-	if (p->family == 4)
-		h = (uint32_t)(reply ? p->key.addresses >> 32 : p->key.addresses);
-	else
-		h = slu_packet_load64(p->key.address6 + (reply ? 16 : 0)) ^
-		    slu_packet_load64(p->key.address6 + (reply ? 24 : 8));
-	h ^= (uint64_t)(uint16_t)(reply ? ports >> 16 : ports) << 40;
-	return (uint32_t)(slu_session_table_mix(h ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu) >> 32) % w->dp->workers;
+	return slu_worker_nat_owner(w->dp, p->family, reply ? source + (p->family == 4 ? 4 : 16) : source,
+		(slu_be16)(reply ? p->key.rest >> 16 : p->key.rest));
 }
 
 /* A packet for a listener's port. */
@@ -390,6 +395,8 @@ uint16_t slu_worker_poll(struct slu_worker *w)
 		received(w, packets[i]);
 	if (w->held_count)
 		count += slu_forward_retry_held(w);
+	if (w->inbox)
+		count += slu_sync_inbox_drain(w);
 	return count;
 }
 
@@ -437,6 +444,7 @@ uint32_t slu_worker_tick(struct slu_worker *w, uint64_t now_us)
 		slu_lifecycle_timeout(w, sid);
 		done++;
 	}
+	slu_sync_kick(w);
 	rte_rcu_qsbr_quiescent(w->dp->qsbr, w->id);
 	if (done == TIMEOUTS_A_TICK)
 		return 0;
@@ -451,6 +459,7 @@ void slu_worker_offline(struct slu_worker *w)
 	w->neigh = NULL;
 	w->hops = NULL;
 	w->hop_count = 0;
+	w->cluster = NULL;
 	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->id);
 }
 
@@ -458,6 +467,11 @@ void slu_worker_online(struct slu_worker *w)
 {
 	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->id);
 	slu_worker_refresh(w);
+}
+
+void slu_worker_set_wake(struct slu_worker *w, struct slu_wake *wake)
+{
+	w->wake = wake;
 }
 
 void slu_worker_start(struct slu_worker *w)

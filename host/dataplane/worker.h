@@ -17,12 +17,15 @@
 #include "host/dataplane/session_table.h"
 #include "host/dataplane/tcp_state.h"
 #include "host/dataplane/timer_wheel.h"
+#include "host/dataplane/tombstone.h"
+#include "host/wake.h"
 
 #define SLU_HANDOVER_RING 1024
 #define SLU_OFFLOAD_RING 4096
 #define SLU_OFFLOAD_LIST 1024
 #define SLU_HELD_MAX 64
 #define SLU_UNRESOLVED_RING 256
+#define SLU_READERS_MAX (SLU_WORKERS_MAX + 1) /* of published views: the thread that gives records is one */
 #define SLU_LIVE_MAX 65536
 #define SLU_ANSWERS_PER_S 1000 /* RSTs and ICMP errors of our own, per worker */
 #define SLU_ANSWERS_BURST 200
@@ -99,6 +102,13 @@ struct slu_worker {
 	struct slu_unresolved asked[16];
 	uint64_t asked_us[16];
 
+	const struct slu_cluster_view *cluster; /* NULL: every session is ours */
+	bool told;                              /* records were put into the outbox since the consumer was woken */
+	struct rte_ring *outbox, *inbox;        /* struct slu_sync_record */
+	struct slu_tombstone_table tombstones;
+	struct slu_sync_inbox *sync_inbox; /* records being worked on */
+	struct slu_wake *wake;             /* of the worker's loop; NULL: it never sleeps */
+
 	struct slu_timer_wheel wheel;
 	struct slu_fragment_table fragments;
 	struct slu_packet burst[SLU_BURST_MAX];
@@ -109,6 +119,7 @@ struct slu_worker {
 struct slu_dataplane {
 	const struct slu_generation *generation; /* atomic */
 	struct slu_neigh_view *neigh;            /* atomic */
+	const struct slu_cluster_view *cluster;  /* atomic */
 	uint64_t quiet_until_us;                 /* atomic */
 	bool offload_enabled;                    /* atomic */
 	uint32_t workers;
@@ -123,6 +134,11 @@ struct slu_dataplane {
 	bool bound; /* recovered sessions have their live indexes */
 	struct slu_session_file *file;
 	struct rte_rcu_qsbr *qsbr;
+	uint8_t node;                  /* atomic; this one's id, 0: not known yet */
+	struct slu_sync_settings sync; /* outbox 0: off */
+	struct slu_wake sync_wake;     /* of the consumer of the outboxes */
+	bool sync_armed;               /* the consumer's */
+	uint32_t sync_turn;
 	struct slu_worker *worker[SLU_WORKERS_MAX];
 };
 
@@ -170,6 +186,9 @@ void slu_worker_hand_over(struct slu_worker *w, struct slu_packet *p, uint32_t t
 
 /* Passes a packet that could be anybody's to the next worker that has not seen it. Returns false if all have. */
 bool slu_worker_try_next(struct slu_worker *w, struct slu_packet *p);
+
+/* In NAT mode both directions know the client's address and port, so these choose the worker. */
+uint32_t slu_worker_nat_owner(const struct slu_dataplane *dp, uint8_t family, const uint8_t *client, slu_be16 port);
 
 /* Processes one understood packet (plain ones with their hash); the slow half of a burst. Takes the packet. */
 void slu_worker_dispatch(struct slu_worker *w, struct slu_packet *p);

@@ -1,0 +1,471 @@
+#include "host/dataplane/sync.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_ring_elem.h>
+
+#include "host/dataplane/lifecycle.h"
+#include "host/dataplane/offload.h"
+
+/* What a new owner adds to a version: more than the last one may have told without our hearing it. */
+#define TAKEOVER_STEP 16
+#define SLOT_TICKS (1u << SLU_WHEEL_SLOT_SHIFT)
+#define GIVER SLU_WORKERS_MAX /* of the RCU: the thread that gives records */
+
+static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	return slu_session_tick((uint64_t)slu_lifecycle_timeout_s(w->generation, hot, cold) * 1000000);
+}
+
+/* ---------------------------------------------------------------- ownership */
+
+static struct slu_ip local_of(const struct slu_session_table *t, uint32_t sid)
+{
+	struct slu_ip ip = {.family = sid & SLU_ENTRY_IPV6 ? 6 : 4};
+
+	if (ip.family == 6)
+		memcpy(ip.bytes, slu_session_table_addresses(t, sid)->address[SLU_DIR_REPLY] + 16, 16);
+	else
+		memcpy(ip.bytes, &slu_session_table_hot(t, sid)->tuple[SLU_DIR_REPLY].dst, 4);
+	return ip;
+}
+
+uint8_t slu_sync_owner(const struct slu_cluster_view *view, const struct slu_session_table *t, uint32_t sid)
+{
+	const struct slu_cluster_prefix *prefix = NULL;
+	struct slu_ip local;
+	uint8_t owner = view->nat_owner;
+
+	if (!(slu_session_table_hot(t, sid)->flags & SLU_SESSION_NAT)) {
+		local = local_of(t, sid);
+		prefix = slu_cluster_view_find(view, &local);
+	}
+	if (prefix)
+		owner = prefix->owner;
+	/* Nobody announces its address: who made it goes on with it. */
+	return owner ? owner : slu_session_table_cold(t, sid)->creator;
+}
+
+bool slu_sync_is_owner(const struct slu_worker *w, uint32_t sid)
+{
+	return !w->cluster || slu_sync_owner(w->cluster, &w->table, sid) == w->cluster->self;
+}
+
+/* ------------------------------------------------------------------ telling */
+
+/* Serial number arithmetic (RFC 1982); 0 is for sessions without one. */
+static void raise_version(struct slu_session_cold *cold, uint16_t by)
+{
+	uint16_t version = (uint16_t)(cold->version + by);
+
+	/* After the state that it stands for: slu_sync_snapshot() reads them the other way round. */
+	__atomic_store_n(&cold->version, version ? version : 1, __ATOMIC_RELEASE);
+}
+
+/* From the time of creation, so that the next session of the same tuples begins above this one. */
+static uint16_t first_version(uint32_t created)
+{
+	uint16_t version = (uint16_t)(created >> 6);
+
+	return version ? version : 1;
+}
+
+static void fill_tuples(const struct slu_session_table *t, uint32_t sid, struct slu_sync_record *r)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	const struct slu_tuple *in = &hot->tuple[SLU_DIR_REQUEST], *back = &hot->tuple[SLU_DIR_REPLY];
+
+	r->client_port = in->sport;
+	r->virtual_port = in->dport;
+	r->backend_port = back->sport;
+	r->local_port = back->dport;
+	if (sid & SLU_ENTRY_IPV6) {
+		const struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
+
+		memcpy(r->client, a->address[SLU_DIR_REQUEST], 16);
+		memcpy(r->virtual_ip, a->address[SLU_DIR_REQUEST] + 16, 16);
+		memcpy(r->backend, a->address[SLU_DIR_REPLY], 16);
+		memcpy(r->local, a->address[SLU_DIR_REPLY] + 16, 16);
+	} else {
+		memcpy(r->client, &in->src, 4);
+		memcpy(r->virtual_ip, &in->dst, 4);
+		memcpy(r->backend, &back->src, 4);
+		memcpy(r->local, &back->dst, 4);
+	}
+}
+
+/* sender is left to the reader's side, and age_ms is still the time of creation. */
+static void fill_record(const struct slu_worker *w, uint32_t sid, enum slu_sync_kind kind, struct slu_sync_record *r)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint16_t version = __atomic_load_n(&cold->version, __ATOMIC_ACQUIRE);
+
+	*r = (struct slu_sync_record){
+		.kind = (uint8_t)kind,
+		.family = sid & SLU_ENTRY_IPV6 ? 6 : 4,
+		.protocol = (uint8_t)hot->proto_vpc,
+		.mode = hot->flags & SLU_SESSION_NAT ? SLU_MODE_NAT : SLU_MODE_FULLNAT,
+		.state = hot->state,
+		.flags = hot->flags & (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP | SLU_SESSION_RST),
+		.version = version,
+		.vpc = hot->proto_vpc >> 8,
+		.age_ms = cold->created,
+		.creator = cold->creator,
+	};
+	fill_tuples(&w->table, sid, r);
+}
+
+static bool tell(struct slu_worker *w, uint32_t sid, enum slu_sync_kind kind)
+{
+	static const enum slu_counter counters[] = {
+		[SLU_SYNC_SESSION] = SLU_COUNT_SYNC_TOLD,
+		[SLU_SYNC_REPORT] = SLU_COUNT_SYNC_REPORTED,
+		[SLU_SYNC_END] = SLU_COUNT_SYNC_ENDS_TOLD,
+	};
+	struct slu_sync_record r;
+
+	fill_record(w, sid, kind, &r);
+	r.timeout_s = slu_lifecycle_timeout_s(
+		w->generation, slu_session_table_hot(&w->table, sid), slu_session_table_cold(&w->table, sid));
+	if (rte_ring_sp_enqueue_elem(w->outbox, &r, sizeof(r))) {
+		slu_worker_count(w, SLU_COUNT_SYNC_OUTBOX_FULL);
+		return false;
+	}
+	slu_worker_count(w, counters[kind]);
+	w->told = true;
+	return true;
+}
+
+/* The session as its owner, or what we know of it for its owner. */
+static void announce(struct slu_worker *w, uint32_t sid, bool changed)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	bool owner = slu_sync_is_owner(w, sid);
+
+	if (owner && cold->sync & SLU_SYNC_FOREIGN)
+		raise_version(cold, TAKEOVER_STEP);
+	else if (owner && changed)
+		raise_version(cold, 1);
+	if (owner)
+		cold->sync &= (uint8_t)~SLU_SYNC_FOREIGN;
+	if (tell(w, sid, owner ? SLU_SYNC_SESSION : SLU_SYNC_REPORT)) {
+		cold->sync &= (uint8_t)~SLU_SYNC_LATE;
+		cold->sync_tick = w->now_tick;
+	} else {
+		cold->sync |= SLU_SYNC_LATE;
+	}
+}
+
+void slu_sync_first(struct slu_worker *w, uint32_t sid)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	bool known = cold->version;
+
+	slu_session_table_hot(&w->table, sid)->flags &= (uint8_t)~SLU_SESSION_TELL;
+	if (!known)
+		cold->version = first_version(cold->created);
+	cold->sync |= SLU_SYNC_TOLD;
+	cold->sync_tick = w->now_tick;
+	announce(w, sid, known);
+	slu_lifecycle_reschedule(w, sid);
+}
+
+static bool has_data(const struct slu_packet *p)
+{
+	uint32_t bytes = p->l3 + (uint32_t)p->ip_bytes - p->l4;
+
+	return p->protocol != SLU_PROTO_TCP || bytes > (slu_packet_l4(p)[12] >> 4) * 4u;
+}
+
+void slu_sync_notice(struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid, unsigned int dir,
+	const struct slu_packet *p)
+{
+	const struct slu_sync_settings *s = &w->dp->sync;
+
+	if (dir != SLU_DIR_REQUEST)
+		return;
+	if (s->trigger == SLU_SYNC_AFTER_PACKETS) {
+		uint32_t packets = hot->packets[SLU_DIR_REQUEST] + 1;
+
+		if ((s->period ? packets % s->period : packets) != s->threshold)
+			return;
+	} else if (!has_data(p) || ++slu_session_table_cold(&w->table, sid)->sync_tick < s->threshold) {
+		return;
+	}
+	slu_sync_first(w, sid);
+}
+
+void slu_sync_changed(struct slu_worker *w, uint32_t sid)
+{
+	announce(w, sid, true);
+	if (slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_LATE)
+		slu_lifecycle_reschedule(w, sid);
+}
+
+void slu_sync_bury(struct slu_worker *w, uint64_t key, uint16_t version, uint32_t created, uint32_t timeout)
+{
+	const struct slu_tombstone stone = {
+		.key = key,
+		.until_tick = w->now_tick + RTE_MAX(timeout / 3 * 2, 10 * SLU_RETRY_TICKS),
+		.created_tick = created,
+		.version = version,
+	};
+
+	if (!slu_tombstone_add(&w->tombstones, &stone, w->now_tick))
+		slu_worker_count(w, SLU_COUNT_SYNC_TOMBSTONES_FULL);
+}
+
+void slu_sync_end(struct slu_worker *w, uint32_t sid)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	struct slu_session_key request, reply;
+
+	if (cold->sync & SLU_SYNC_ENDED)
+		return; /* its owner said so */
+	if (!slu_sync_is_owner(w, sid)) {
+		slu_worker_count(w, SLU_COUNT_SYNC_EXPIRED);
+		return;
+	}
+	raise_version(cold, cold->sync & SLU_SYNC_FOREIGN ? TAKEOVER_STEP : 1);
+	tell(w, sid, SLU_SYNC_END);
+	request = slu_session_table_key(&w->table, sid, SLU_DIR_REQUEST);
+	reply = slu_session_table_key(&w->table, sid, SLU_DIR_REPLY);
+	slu_sync_bury(w,
+		slu_sync_tombstone_key(
+			slu_session_table_hash(&w->table, &request), slu_session_table_hash(&w->table, &reply)),
+		cold->version, cold->created, timeout_ticks(w, sid));
+}
+
+/* ------------------------------------------------------------------- timers */
+
+/* Up to an eighth less than a third of the time-out, so that nodes and sessions do not march in step. */
+static uint32_t refresh_ticks(struct slu_worker *w, uint32_t timeout)
+{
+	uint32_t third = timeout / 3 + 1;
+
+	return third - (uint32_t)(((uint64_t)(uint32_t)slu_worker_random(w) * (third / 8)) >> 32);
+}
+
+uint32_t slu_sync_expiry(const struct slu_worker *w, uint32_t sid, uint32_t deadline)
+{
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	if (cold->sync & SLU_SYNC_ENDED)
+		return w->now_tick;
+	if (!(cold->sync & SLU_SYNC_TOLD) || slu_sync_is_owner(w, sid))
+		return deadline;
+	/* A lost refresh does not end it. */
+	return deadline + timeout_ticks(w, sid) / 3;
+}
+
+uint32_t slu_sync_deadline(struct slu_worker *w, uint32_t sid, uint32_t deadline)
+{
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t interval, check;
+
+	if (cold->sync & SLU_SYNC_ENDED)
+		return w->now_tick + SLU_RETRY_TICKS;
+	if (!(cold->sync & SLU_SYNC_TOLD))
+		return deadline;
+	if (cold->sync & SLU_SYNC_LATE)
+		return w->now_tick;
+	interval = refresh_ticks(w, timeout_ticks(w, sid));
+	check = cold->sync_tick + interval;
+	if ((int32_t)(check - w->now_tick) <= 0)
+		check = w->now_tick + interval;
+	deadline = slu_sync_expiry(w, sid, deadline);
+	return (int32_t)(check - deadline) < 0 ? check : deadline;
+}
+
+void slu_sync_due(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint32_t third = timeout_ticks(w, sid) / 3;
+	bool used;
+
+	if (hot->flags & SLU_SESSION_TELL && hot->flags & SLU_SESSION_OFFLOADED)
+		return slu_sync_first(w, sid);
+	if (!(cold->sync & SLU_SYNC_TOLD))
+		return;
+	if (cold->sync & SLU_SYNC_YIELDED && cold->offload[SLU_DIR_REQUEST] == SLU_OFFLOAD_CARD)
+		slu_offload_take_back(w, sid);
+	used = (int32_t)(__atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED) - cold->sync_tick) > 0;
+	if (cold->sync & SLU_SYNC_LATE || (used && w->now_tick - cold->sync_tick + SLOT_TICKS >= third - third / 8))
+		announce(w, sid, false);
+}
+
+void slu_sync_recover(struct slu_worker *w, uint32_t sid)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	if (!w->dp->sync.outbox) {
+		hot->flags &= (uint8_t)~SLU_SESSION_TELL;
+		cold->sync &= SLU_SYNC_YIELDED;
+	} else if (!(cold->sync & SLU_SYNC_TOLD)) {
+		hot->flags |= SLU_SESSION_TELL;
+		cold->sync_tick = 0;
+	}
+}
+
+/* ------------------------------------------------------------------ set-up */
+
+static struct rte_ring *make_box(const char *what, uint32_t worker, uint32_t count)
+{
+	static uint32_t serial; /* ring names are global */
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "slu_%s%u_%u", what, worker, __atomic_fetch_add(&serial, 1, __ATOMIC_RELAXED));
+	return rte_ring_create_elem(
+		name, sizeof(struct slu_sync_record), count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static bool is_ring_size(uint32_t count)
+{
+	return count >= 2 && count <= 1u << 24 && !(count & (count - 1));
+}
+
+static int set_up_worker(struct slu_worker *w, const struct slu_sync_settings *s)
+{
+	w->outbox = make_box("out", w->id, s->outbox);
+	w->inbox = make_box("in", w->id, s->inbox);
+	if (!w->outbox || !w->inbox || slu_sync_inbox_create(w))
+		return -ENOMEM;
+	return slu_tombstone_init(&w->tombstones, w->table.capacity / 16);
+}
+
+void slu_sync_free(struct slu_worker *w)
+{
+	rte_ring_free(w->outbox);
+	rte_ring_free(w->inbox);
+	slu_sync_inbox_free(w);
+	slu_tombstone_fini(&w->tombstones);
+	w->outbox = w->inbox = NULL;
+}
+
+int slu_dataplane_set_sync(struct slu_dataplane *dp, const struct slu_sync_settings *s)
+{
+	int result = 0;
+
+	if (s->outbox == 0)
+		return 0;
+	if (dp->sync.outbox || !is_ring_size(s->outbox) || !is_ring_size(s->inbox) ||
+		s->trigger > SLU_SYNC_AFTER_PACKETS ||
+		(s->trigger == SLU_SYNC_AFTER_PACKETS && s->period && s->threshold >= s->period))
+		return -EINVAL;
+	for (uint32_t i = 0; i < dp->workers && !result; i++)
+		result = set_up_worker(dp->worker[i], s);
+	if (!result)
+		result = slu_wake_open(&dp->sync_wake);
+	if (result) {
+		for (uint32_t i = 0; i < dp->workers; i++)
+			slu_sync_free(dp->worker[i]);
+		return result;
+	}
+	dp->sync = *s;
+	rte_rcu_qsbr_thread_register(dp->qsbr, GIVER);
+	for (uint32_t i = 0; i < dp->workers && dp->bound; i++)
+		for (uint32_t sid = 0; slu_session_table_next(&dp->worker[i]->table, &sid);)
+			slu_sync_recover(dp->worker[i], sid);
+	return 0;
+}
+
+const struct slu_cluster_view *slu_dataplane_publish_cluster(
+	struct slu_dataplane *dp, const struct slu_cluster_view *view)
+{
+	if (view)
+		__atomic_store_n(&dp->node, view->self, __ATOMIC_RELAXED);
+	return __atomic_exchange_n(&dp->cluster, view, __ATOMIC_ACQ_REL);
+}
+
+/* --------------------------------------------------- the consumer's thread */
+
+/* Session ticks are 1.024 ms; 0 would mean "not told". */
+static uint32_t age_ms(uint32_t now, uint32_t created)
+{
+	int32_t ticks = (int32_t)(now - created);
+
+	return ticks > 0 ? (uint32_t)(((uint64_t)ticks << SLU_TICK_SHIFT) / 1000) : 1;
+}
+
+static void complete(const struct slu_worker *w, struct slu_sync_record *r)
+{
+	uint8_t node = __atomic_load_n(&w->dp->node, __ATOMIC_RELAXED);
+
+	r->age_ms = age_ms(__atomic_load_n(&w->now_tick, __ATOMIC_RELAXED), r->age_ms);
+	r->sender = node;
+	if (!r->creator && r->version)
+		r->creator = node;
+}
+
+static uint32_t take(struct slu_dataplane *dp, struct slu_sync_record *records, uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < dp->workers && count < max; i++) {
+		const struct slu_worker *w = dp->worker[dp->sync_turn++ % dp->workers];
+		uint32_t got =
+			rte_ring_sc_dequeue_burst_elem(w->outbox, &records[count], sizeof(*records), max - count, NULL);
+
+		for (uint32_t k = 0; k < got; k++)
+			complete(w, &records[count + k]);
+		count += got;
+	}
+	return count;
+}
+
+uint32_t slu_sync_take(struct slu_dataplane *dp, struct slu_sync_record *records, uint32_t max)
+{
+	uint32_t count;
+
+	if (!dp->sync.outbox)
+		return 0;
+	if (dp->sync_armed)
+		slu_wake_disarm(&dp->sync_wake);
+	dp->sync_armed = false;
+	count = take(dp, records, max);
+	if (count || !max)
+		return count;
+	/* It will sleep now: what comes after this last look wakes it. */
+	slu_wake_arm(&dp->sync_wake);
+	dp->sync_armed = true;
+	return take(dp, records, max);
+}
+
+int slu_sync_event(const struct slu_dataplane *dp)
+{
+	return dp->sync.outbox ? dp->sync_wake.fd : -1;
+}
+
+/* cursor: worker << 32 | sid, as of slu_dataplane_sessions() */
+uint32_t slu_sync_snapshot(struct slu_dataplane *dp, uint64_t *cursor, struct slu_sync_record *records, uint32_t max)
+{
+	uint32_t worker = (uint32_t)(*cursor >> 32), sid = (uint32_t)*cursor, count = 0;
+
+	for (; worker < dp->workers && count < max; worker++, sid = 0) {
+		const struct slu_worker *w = dp->worker[worker];
+
+		while (count < max && slu_session_table_next(&w->table, &sid)) {
+			const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+			uint16_t generation = __atomic_load_n(&cold->generation, __ATOMIC_ACQUIRE);
+
+			if (!(cold->sync & SLU_SYNC_TOLD) || cold->sync & SLU_SYNC_ENDED)
+				continue;
+			fill_record(w, sid, SLU_SYNC_SESSION, &records[count]);
+			complete(w, &records[count]);
+			__atomic_thread_fence(__ATOMIC_ACQUIRE);
+			if (generation & 1 && __atomic_load_n(&cold->generation, __ATOMIC_RELAXED) == generation)
+				count++;
+		}
+		if (count == max)
+			break;
+	}
+	*cursor = (uint64_t)worker << 32 | sid;
+	return count;
+}

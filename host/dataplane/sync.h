@@ -1,0 +1,78 @@
+/*
+ * What a worker tells the cluster about its sessions, and who owns them.
+ *
+ * A new session is told when its trigger fires; from then on every change of its
+ * state at once, and besides, while it is used, it is refreshed every third of its
+ * time-out through the timer wheel. The owner tells the session itself, any other
+ * node reports what it saw. Who owns a session is looked up when something is to be
+ * told or a timer fires, never per packet: a session whose owner is gone is taken
+ * over at its next timer, a third of its time-out later at most.
+ */
+#ifndef SLU_HOST_DATAPLANE_SYNC_H
+#define SLU_HOST_DATAPLANE_SYNC_H
+
+#include "host/dataplane/cluster_view.h"
+#include "host/dataplane/sync_record.h"
+#include "host/dataplane/worker.h"
+
+/* The owner of a session, 0 if nobody is known; view is not NULL. */
+uint8_t slu_sync_owner(const struct slu_cluster_view *view, const struct slu_session_table *t, uint32_t sid);
+
+/* Whether this node owns it. */
+bool slu_sync_is_owner(const struct slu_worker *w, uint32_t sid);
+
+/* A packet of a session with SLU_SESSION_TELL, before it is counted. */
+void slu_sync_notice(struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid, unsigned int dir,
+	const struct slu_packet *p);
+
+/* Tells a session for the first time. */
+void slu_sync_first(struct slu_worker *w, uint32_t sid);
+
+/* The state of a session that the cluster knows has changed. */
+void slu_sync_changed(struct slu_worker *w, uint32_t sid);
+
+/* A session that the cluster knows is about to end here. */
+void slu_sync_end(struct slu_worker *w, uint32_t sid);
+
+/* When a session is over, of the deadline that its own time-out gives: a copy waits longer for its owner. */
+uint32_t slu_sync_expiry(const struct slu_worker *w, uint32_t sid, uint32_t deadline);
+
+/* The timer of a session came up: tells what is due. */
+void slu_sync_due(struct slu_worker *w, uint32_t sid);
+
+/* When the timer is to come up next: at the deadline, or before to tell. */
+uint32_t slu_sync_deadline(struct slu_worker *w, uint32_t sid, uint32_t deadline);
+
+/* A session that an earlier process left. */
+void slu_sync_recover(struct slu_worker *w, uint32_t sid);
+
+/* The key of a session's tombstone, from the hashes of its keys. */
+static inline uint64_t slu_sync_tombstone_key(uint64_t request_hash, uint64_t reply_hash)
+{
+	return slu_session_table_mix(request_hash ^ 0x9E3779B97F4A7C15u, reply_hash | 1) | 1;
+}
+
+/* Leaves a tombstone for two refreshes. */
+void slu_sync_bury(struct slu_worker *w, uint64_t key, uint16_t version, uint32_t created, uint32_t timeout_ticks);
+
+/* Wakes the consumer, if there is something new for it. */
+static inline void slu_sync_kick(struct slu_worker *w)
+{
+	if (!w->told)
+		return;
+	w->told = false;
+	slu_wake_kick(&w->dp->sync_wake);
+}
+
+/* What slu_dataplane_set_sync() made for a worker. */
+void slu_sync_free(struct slu_worker *w);
+
+/* ------------------------------------------------------ sync_inbox.c */
+
+int slu_sync_inbox_create(struct slu_worker *w);
+void slu_sync_inbox_free(struct slu_worker *w);
+
+/* Works on a bounded number of records of other nodes. Returns how many. */
+uint16_t slu_sync_inbox_drain(struct slu_worker *w);
+
+#endif
