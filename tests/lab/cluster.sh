@@ -228,3 +228,36 @@ lab_next_hops() {
 		jq -r '[.[] | select(.dst != "default")] | max_by(.dst | split("/")[1] // "999" | tonumber) |
 			(.nexthops // [.])[] | .gateway // empty' | sort
 }
+
+# lab_cluster_services: groups and listeners in YAML. At 198.18.10.1 and fd00:10::1, TCP and UDP: 4001 goes to the card,
+# if there is one, 4002 never does. What is given replaces the listeners' time-outs: 'established_s: 10, udp_s: 10'.
+lab_cluster_services() {
+	local f b address vip port protocol offload
+	echo 'groups:'
+	for f in 4 6; do
+		for port in 4001 4002; do
+			echo "  - name: g$f-$port"
+			echo '    scheduler: rr'
+			echo '    check: {type: none}'
+			echo '    backends:'
+			for b in 1 2 3; do
+				address=198.18.4.1$b
+				[ $f = 4 ] || address=fd00:4::1$b
+				echo "      - {name: b$b, address: \"$address\", port: 4001}"
+			done
+		done
+	done
+	echo 'listeners:'
+	for f in 4 6; do
+		vip=198.18.10.1
+		[ $f = 4 ] || vip=fd00:10::1
+		for port in 4001 4002; do
+			offload='{enabled: false}'
+			[ $port = 4002 ] || offload='{enabled: true, threshold_packets: 3}'
+			for protocol in tcp udp; do
+				echo "  - {name: $protocol$f-$port, address: \"$vip\", protocol: $protocol, ports: $port," \
+					"group: g$f-$port, offload: $offload${1:+, timeouts: {$1\}}}"
+			done
+		done
+	done
+}
