@@ -261,3 +261,26 @@ lab_cluster_services() {
 		done
 	done
 }
+
+# lab_keepalived N: docs/examples/keepalived.conf on one of two nodes.
+lab_keepalived() {
+	local n=$1 swap=()
+	[ "$n" = 1 ] || swap=(-e 's/priority 150/priority 0/' -e 's/priority 100/priority 150/' -e 's/priority 0/priority 100/')
+	# Keepalived refuses a script below a folder that others may write; this one is root's alone.
+	printf '#!/bin/sh\nexec %q --socket %q "$@"\n' "$(realpath "$LAB_BUILD/bin/sluicectl")" "$LAB/n$n/api.sock" >"$LAB/n$n/sluicectl"
+	chmod 700 "$LAB/n$n/sluicectl"
+	sed -e "s/router_id n1/router_id n$n/" -e "s#/usr/bin/sluicectl#$LAB/n$n/sluicectl#" "${swap[@]}" \
+		docs/examples/keepalived.conf >"$LAB/n$n/keepalived.conf"
+	lab_start "vrrp$n" "n$n" keepalived --dont-fork --log-console --log-detail --vrrp --use-file "$LAB/n$n/keepalived.conf" \
+		--pid "$LAB/n$n/keepalived.pid" --vrrp_pid "$LAB/n$n/vrrp.pid"
+}
+
+# What a gateway without BGP has instead: static routes to next hops that VRRP moves.
+lab_static_routes() {
+	ip -n "$LAB_ID-router" route add 198.18.10.0/24 via 198.18.1.100
+	ip -n "$LAB_ID-router" route add 198.18.64.0/24 via 198.18.2.101
+	ip -n "$LAB_ID-router" route add 198.18.65.0/24 via 198.18.2.102
+	ip -n "$LAB_ID-router" -6 route add fd00:10::/64 via fd00:1::100
+	ip -n "$LAB_ID-router" -6 route add fd00:64::/64 via fd00:2::101
+	ip -n "$LAB_ID-router" -6 route add fd00:65::/64 via fd00:2::102
+}
