@@ -6,3 +6,4 @@ UNIT_TESTS += $(B)/tests/unit/test_sync_codec
 # Writes and reads datagrams for tests that talk to other implementations.
 $(B)/tests/lab/sync_datagram: $(B)/tests/lab/sync_datagram.o $(B)/host/sync/codec.o $(B)/host/control/ip.o
 	$(CC) -o $@ $^ $(LDFLAGS)
+PROGRAMS += $(B)/tests/lab/sync_datagram

@@ -26,6 +26,7 @@ static const char *const verdict_names[SLU_CODEC_VERDICTS] = {
 	[SLU_CODEC_DROP_EXTENSION] = "drop_extension",
 	[SLU_CODEC_SKIP_TEMPLATE] = "skip_template",
 	[SLU_CODEC_SKIP_METHOD] = "skip_method",
+	[SLU_CODEC_SKIP_PORT] = "skip_port",
 };
 
 const char *slu_codec_verdict_name(enum slu_codec_verdict verdict)
@@ -525,6 +526,8 @@ static enum slu_codec_verdict judge(
 		return SLU_CODEC_DROP_EXTENSION;
 	if (flags & SLU_SYNC_WIRE_TEMPLATE)
 		return SLU_CODEC_SKIP_TEMPLATE;
+	if (flags & SLU_SYNC_WIRE_NO_CLIENT_PORT)
+		return SLU_CODEC_SKIP_PORT;
 	if (p->extended)
 		return apply_extension(r, p);
 	if (mode < 0)

@@ -83,6 +83,7 @@ enum slu_codec_verdict {
 	/* This session is sound, but nothing for a data plane of ours. */
 	SLU_CODEC_SKIP_TEMPLATE, /* of persistence */
 	SLU_CODEC_SKIP_METHOD,   /* local delivery, bypass */
+	SLU_CODEC_SKIP_PORT,     /* the client's port is not known yet: it waits for FTP's data connection */
 	SLU_CODEC_VERDICTS
 };
 

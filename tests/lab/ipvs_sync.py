@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Sync datagrams as a Linux IPVS would send them, and as nobody should: made here from the layout, with none of Sluice's code.
 
-  ipvs_sync.py send ADDRESS        sends all to 224.0.0.81:8848 out of the interface that has ADDRESS
-  ipvs_sync.py hex                 prints all: number of the case, hexadecimal payload
-  ipvs_sync.py last                prints the client of the last session of the last case, as ipvsadm shows it
-  ipvs_sync.py table KERNEL OURS   for each case: number, sentence, verdict of KERNEL, verdict of OURS, `same` or the difference;
-                                   KERNEL is what `ipvsadm -Lnc` printed, OURS has the same columns
+  ipvs_sync.py hex                    prints a datagram a line, in hexadecimal: one of each case
+  ipvs_sync.py send ADDRESS           sends the datagrams on standard input to 224.0.0.81:8848 out of the interface with ADDRESS
+  ipvs_sync.py last                   prints the client of the last session of the last case, as ipvsadm shows it
+  ipvs_sync.py table KERNEL DECODED   for each case: its sentence, the kernel's verdict, Sluice's, `same` or the difference.
+                                      KERNEL: what `ipvsadm -Lnc` printed; DECODED: what `sync_datagram decode` made of `hex`
+  ipvs_sync.py vectors FILE           prints the datagrams of a file of vectors, in hexadecimal
+  ipvs_sync.py count KERNEL FILE      for each of them: its sentence, sessions that the kernel has, that the file says it takes
 
 Most cases are three sessions: one that is well-formed, one in question, one that is well-formed. So the verdict shows by
 which of them are taken: all (taken), not the second (session dropped), only the first (rest dropped), none (ignored).
@@ -22,6 +24,8 @@ TCP, UDP = 6, 17
 NAT, LOCAL, TUN, DR, BYPASS = range(5)
 INACTIVE, SEQ, NO_CPORT, TEMPLATE, ONE_PACKET = 0x100, 0x600, 0x800, 0x1000, 0x2000
 NONE, ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, SYNACK, OVER = range(12)
+STATES = "NONE ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN SYNACK".split()
+DEFAULT_S = dict(zip(STATES + ["UDP"], [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300]))  # time-outs of Linux
 SEQ_DATA, PE_DATA, PE_NAME, OPTIONAL = 1, 2, 3, 0x40
 
 
@@ -100,6 +104,7 @@ def cases():
     yield "every state of TCP with time-out 0: the state's own", [Session(state=state, timeout=0) for state in range(1, OVER)], {}
     yield "UDP with time-out 0: the protocol's own", between(protocol=UDP, state=0, timeout=0), {}
     yield "a time-out of one day", between(timeout=86400), {}
+    yield "a time-out of 46 days", between(timeout=4000000), {}
     yield "40 sessions fill a datagram", [good] * 40, {}
     yield "20 sessions of IPv6 fill a datagram", [Session(family=6)] * 20, {}
     yield "inactive", between(flags=INACTIVE, state=CLOSE, timeout=10), {}
@@ -208,11 +213,11 @@ def datagrams():
         yield number, sentence, clients, payload
 
 
-def send(address):
+def send(address, payloads):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-        for _, _, _, payload in datagrams():
+        for payload in payloads:
             sock.sendto(payload, (GROUP, PORT))
             time.sleep(0.002)  # the receiver may be a slow machine; nothing is sent twice
 
@@ -223,8 +228,8 @@ def number_of(client):
     return int(v4.group(1)) if v4 else int(v6.group(1), 16) if v6 else 0
 
 
-def read_sessions(path):
-    """case -> client -> (protocol, seconds, state, virtual, destination, rest)."""
+def read_kernel(path):
+    """case -> client -> (protocol, seconds, state, virtual, destination)."""
     found = {}
     with open(path, encoding="ascii") as file:
         for line in file:
@@ -233,13 +238,37 @@ def read_sessions(path):
                 continue
             minutes, seconds = words[1].split(":")
             found.setdefault(number_of(words[3]), {})[words[3]] = (
-                words[0], int(minutes) * 60 + int(seconds), words[2], *words[4:])
+                words[0], int(minutes) * 60 + int(seconds), words[2], *words[4:6])
     return found
 
 
-def verdict(clients, taken):
+def endpoint(record, address, port):
+    text = record[address]
+    return f"[{text}]:{record[port]}" if ":" in text else f"{text}:{record[port]}"
+
+
+def read_decoded(path):
+    """For each case: the same of its records, and how many sound sessions were passed over, by reason."""
+    found = []
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            words = line.split()
+            if words[0] == "=":
+                counts = dict(zip(words[1::2], map(int, words[2::2])))
+                found.append(({}, {name[5:]: count for name, count in counts.items() if name.startswith("skip_")}))
+                continue
+            record = dict(word.split("=") for word in words)
+            protocol = int(record["protocol"])
+            state = STATES[int(record["state"])] if protocol == TCP else "UDP"
+            found[-1][0][endpoint(record, "client", "cport")] = (
+                "TCP" if protocol == TCP else "UDP", int(record["timeout_s"]) or DEFAULT_S[state], state,
+                endpoint(record, "virtual", "vport"), endpoint(record, "backend", "bport"))
+    return found
+
+
+def verdict(clients, taken, passed_over=0):
     here = [client in taken for client in clients]
-    if all(here):
+    if here.count(False) == passed_over:
         return "taken"
     if not any(here):
         return "ignored"
@@ -247,35 +276,66 @@ def verdict(clients, taken):
     return "session dropped" if any(here[first_missing:]) else "rest dropped"
 
 
-def difference(kernel, ours):
-    for client in sorted(set(kernel) | set(ours)):
-        if client not in kernel or client not in ours:
-            return f"{client} only in {'ours' if client in ours else 'the kernel'}"
+def difference(kernel, ours, passed_over):
+    for client in ours:
+        if client not in kernel:
+            return f"{client} only in ours"
         (protocol, seconds, *rest), (our_protocol, our_seconds, *our_rest) = kernel[client], ours[client]
-        # The kernel's was read some seconds after it came.
-        if (protocol, rest) != (our_protocol, our_rest) or not -1 <= our_seconds - seconds <= 20:
+        # The kernel's table was read some seconds after the datagram came.
+        if (protocol, rest) != (our_protocol, our_rest) or not 0 <= our_seconds - seconds <= 10:
             return f"{client} kernel {kernel[client]} ours {ours[client]}"
+    missing = [client for client in kernel if client not in ours]
+    if len(missing) != passed_over:
+        return f"{' '.join(missing) or 'nothing'} only in the kernel, {passed_over} expected"
     return "same"
 
 
-def table(kernel_path, ours_path):
-    kernel, ours = read_sessions(kernel_path), read_sessions(ours_path)
-    for number, sentence, clients, _ in datagrams():
-        theirs, mine = kernel.get(number, {}), ours.get(number, {})
-        print(number, sentence, verdict(clients, theirs), verdict(clients, mine), difference(theirs, mine), sep="\t")
+def table(kernel_path, decoded_path):
+    kernel, decoded = read_kernel(kernel_path), read_decoded(decoded_path)
+    for (number, sentence, clients, _), (ours, skips) in zip(datagrams(), decoded, strict=True):
+        theirs, passed_over = kernel.get(number, {}), sum(skips.values())
+        note = "".join(f", {count} not for us: {name}" for name, count in skips.items())
+        print(sentence, verdict(clients, theirs), verdict(clients, ours, passed_over) + note, difference(theirs, ours, passed_over),
+              sep="\t")
+
+
+def read_vectors(path):
+    """(sentence, sessions that a kernel takes, payload) of each row of tests/vectors/sync."""
+    with open(path, encoding="ascii") as file:
+        for block in file.read().split("\n\n"):
+            lines = block.strip().split("\n")
+            text = "".join(line for line in lines if line and line[0] not in "#=")
+            expected = [line for line in lines if line.startswith("=")]
+            if text and expected:
+                yield lines[0][2:], int(expected[0].split()[-1]), bytes.fromhex(text)
+
+
+def count_vectors(kernel_path, path):
+    with open(kernel_path, encoding="ascii") as file:
+        words = [line.split() for line in file if re.match(r"\S+ +\d+:\d+ ", line)]
+    # Each session of the file has a client's port of its own; in both versions the virtual port follows it.
+    ports = [struct.pack(">HH", *(int(end.rsplit(":", 1)[1]) for end in row[3:5])) for row in words
+             if re.match(r"198\.18\.90\.2:|\[fd00:90::2\]:", row[3])]
+    for sentence, expected, payload in read_vectors(path):
+        print(sentence, sum(pair in payload for pair in ports), expected, sep="\t")
 
 
 def main():
     command, *args = sys.argv[1:] or [""]
     if command == "send" and len(args) == 1:
-        send(args[0])
+        send(args[0], map(bytes.fromhex, sys.stdin))
     elif command == "hex" and not args:
-        for number, _, _, payload in datagrams():
-            print(number, payload.hex())
+        for _, _, _, payload in datagrams():
+            print(payload.hex())
     elif command == "last" and not args:
         print(list(datagrams())[-1][2][-1])
     elif command == "table" and len(args) == 2:
         table(*args)
+    elif command == "vectors" and len(args) == 1:
+        for _, _, payload in read_vectors(*args):
+            print(payload.hex())
+    elif command == "count" and len(args) == 2:
+        count_vectors(*args)
     else:
         sys.exit(__doc__)
 

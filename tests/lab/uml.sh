@@ -1,6 +1,6 @@
 # A second kernel in a laboratory: Debian's user-mode-linux, which has the real Linux IPVS that the host's kernel may lack.
 # To be sourced after lab.sh. Nothing is built for it: its root is the host's own file system, read-only, so that ipvsadm, ip
-# and python3 are there; its modules are those of the package. It has one interface, a TAP in a namespace of the lab.
+# and python3 are there; its modules are those of the package. Its interfaces are TAPs in a namespace of the lab.
 #
 # Commands go in as files of a folder that both kernels see, and are announced on a serial line; so no network is needed for them.
 # shellcheck shell=bash
@@ -17,7 +17,7 @@ lab_uml_init() {
 		mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t tmpfs tmp /tmp || echo 'init: no file systems'
 		mount -t hostfs -o '$1' shared /mnt || echo 'init: no folder shared with the host'
 		mkdir -p /tmp/kernel/lib && ln -s '$LAB_UML_MODULES' /tmp/kernel/lib/modules
-		modprobe -a -d /tmp/kernel ipv6 ip_vs ip_vs_rr ip_vs_pe_sip
+		modprobe -a -d /tmp/kernel ipv6 ip_vs_pe_sip
 		sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
 		ip link set lo up
 		exec 3<>/dev/ttyS0
@@ -33,10 +33,11 @@ lab_uml_init() {
 	END
 }
 
-# lab_uml_start NAME NAMESPACE TAP: boots a kernel whose interface vec0 is a new TAP there, and waits until it takes commands.
-# Its console goes to $LAB/log/NAME.log.
+# lab_uml_start NAME NAMESPACE TAP...: boots a kernel whose interfaces vec0, vec1... are new TAPs there, and waits until it
+# takes commands. Its console goes to $LAB/log/NAME.log.
 lab_uml_start() {
-	local name=$1 ns=$2 tap=$3 folder=$LAB/$1 word=
+	local name=$1 ns=$2 folder=$LAB/$1 word='' tap vectors=()
+	shift 2
 	[ -x "$LAB_UML_KERNEL" ] || {
 		echo "lab: no $LAB_UML_KERNEL (package user-mode-linux)" >&2
 		return 1
@@ -45,12 +46,15 @@ lab_uml_start() {
 	mkfifo -m 600 "$folder/commands" "$folder/answers"
 	lab_uml_init "$folder/shared" >"$folder/init"
 	chmod 700 "$folder/init"
-	ip -n "$LAB_ID-$ns" tuntap add dev "$tap" mode tap || return 1
-	ip -n "$LAB_ID-$ns" link set dev "$tap" up
+	for tap in "$@"; do
+		ip -n "$LAB_ID-$ns" tuntap add dev "$tap" mode tap || return 1
+		ip -n "$LAB_ID-$ns" link set dev "$tap" up
+		vectors+=("vec${#vectors[@]}:transport=tap,ifname=$tap,depth=64")
+	done
 	# The descriptors of the serial line are the kernel's alone; both ends of each pipe, so that no opening waits for the other side.
 	lab_start "$name" "$ns" env TMPDIR=/dev/shm bash -c 'exec 8<>"$1" 9<>"$2"; shift 2; exec "$@"' - \
 		"$folder/commands" "$folder/answers" "$LAB_UML_KERNEL" mem=192M uml_dir="$folder" quiet root=/dev/root rootfstype=hostfs rootflags=/ ro \
-		init="$folder/init" con=null con0=null,fd:1 ssl=null ssl0=fd:8,fd:9 vec0:transport=tap,ifname="$tap",depth=128
+		init="$folder/init" con=null con0=null,fd:1 ssl=null ssl0=fd:8,fd:9 "${vectors[@]}"
 	exec {LAB_UML_IN}<>"$folder/commands" {LAB_UML_OUT}<>"$folder/answers"
 	LAB_UML_LINES[$name]="$LAB_UML_IN $LAB_UML_OUT"
 	if ! read -r -t "${LAB_UML_S:-40}" -u "$LAB_UML_OUT" word || [ "$word" != up ]; then
