@@ -20,3 +20,9 @@ PROGRAMS += $(B)/tests/lab/stamp/stamp
 
 UNIT_TESTS += tests/unit/test_stamp.py
 tests/unit/test_stamp.py: $(B)/tests/lab/stamp/stamp
+
+# The cluster's model against the agent's writer, this kernel's routes and the data plane's memory.
+$(B)/tests/unit/sync_capacity: $(B)/tests/unit/sync_capacity.o $(B)/host/sync/codec.o
+	$(CC) -o $@ $^ $(LDFLAGS)
+UNIT_TESTS += tests/unit/test_cluster_model.py
+tests/unit/test_cluster_model.py: $(B)/tests/unit/sync_capacity $(B)/tests/bench/l4/bench
