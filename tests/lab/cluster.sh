@@ -17,7 +17,7 @@
 
 LAB_BUILD=${LAB_BUILD:-build}
 LAB_NODES=0
-LAB_KIND=plain
+LAB_CARDS=plain
 
 # lab_ctl NODE ARGUMENT...: sluicectl of a node, n1 ..
 lab_ctl() {
@@ -29,7 +29,7 @@ lab_ctl() {
 # lab_cluster card|plain NODES: namespaces, cables and routers; starts no node.
 lab_cluster() {
 	local i
-	LAB_KIND=$1 LAB_NODES=$2
+	LAB_CARDS=$1 LAB_NODES=$2
 	lab_ns client router sync b1 b2 b3
 	lab_router
 	for i in $(seq "$LAB_NODES"); do
@@ -82,7 +82,7 @@ lab_node_network() {
 	local n=$1 wires=n$1
 	lab_ns "n$n"
 	mkdir -p "$LAB/n$n"
-	if [ "$LAB_KIND" = card ]; then
+	if [ "$LAB_CARDS" = card ]; then
 		wires=card$n
 		lab_ns "$wires"
 	fi
@@ -115,7 +115,7 @@ lab_node_config() {
 		END
 		for i in 0 1; do
 			device="net_af_packet$i,iface=w$i\", index: 0"
-			[ "$LAB_KIND" = plain ] || device="net_sluice0,sock=$LAB/$name/nic.sock,mac0=$(lab_mac "$n" 0),mac1=$(lab_mac "$n" 1)\", index: $i"
+			[ "$LAB_CARDS" = plain ] || device="net_sluice0,sock=$LAB/$name/nic.sock,mac0=$(lab_mac "$n" 0),mac1=$(lab_mac "$n" 1)\", index: $i"
 			echo "  - {name: p$i, device: \"$device, tap: sl$i," \
 				"addresses: [198.18.$((i + 1)).1$n/24, \"fd00:$((i + 1))::1$n/64\"], queues: ${LAB_WORKERS:-1}}"
 		done
@@ -161,7 +161,7 @@ lab_node_answers() {
 # lab_node_start N: its card, if it has one, and its agent, until the API answers.
 lab_node_start() {
 	local n=$1
-	if [ "$LAB_KIND" = card ]; then
+	if [ "$LAB_CARDS" = card ]; then
 		rm -f "$LAB/n$n/nic.sock"
 		lab_start "card$n" "card$n" "$LAB_BUILD/bin/sluice-nic" --socket "$LAB/n$n/nic.sock" \
 			--wire 0=packet:w0 --wire 1=packet:w1
