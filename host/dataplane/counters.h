@@ -48,6 +48,8 @@
 	X(SYNC_CONFLICT, "sync_conflict", false, "records whose tuples another session has")                           \
 	X(SYNC_ORPHAN, "sync_orphan", false, "sessions taken without their listener or backend being known")           \
 	X(SYNC_NO_ROOM, "sync_no_room", false, "sessions not taken: the table is full")                                \
+	X(SYNC_UNSUPPORTED, "sync_unsupported", false,                                                                 \
+		"sessions not taken: forwarded by DR or tunnel, or no TCP or UDP")                                     \
 	X(SYNC_BAD, "sync_bad", false, "records refused: impossible values")                                           \
 	X(SYNC_EXPIRED, "sync_expired", false, "copies that ended without a word of their owner")                      \
 	X(DROP_SHORT, "drop_short", true, "frame shorter than its headers")                                            \

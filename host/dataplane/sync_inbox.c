@@ -73,13 +73,17 @@ static slu_be16 local_port_of(const struct slu_sync_record *r)
 	return r->mode == SLU_MODE_NAT ? r->client_port : r->local_port;
 }
 
+/* Sessions that this data plane can forward: Linux also tells of DR, of tunnels, and of protocols without ports. */
+static bool is_forwardable(const struct slu_sync_record *r)
+{
+	return r->mode <= SLU_MODE_NAT && (r->protocol == SLU_PROTO_TCP || r->protocol == SLU_PROTO_UDP);
+}
+
 static bool is_sound(const struct slu_sync_record *r)
 {
 	if (r->kind > SLU_SYNC_END || (r->family != 4 && r->family != 6) || r->vpc > SLU_VPC_MAX)
 		return false;
-	if (r->protocol != SLU_PROTO_TCP && r->protocol != SLU_PROTO_UDP)
-		return false;
-	if (r->mode > SLU_MODE_NAT || (r->protocol == SLU_PROTO_TCP && r->state >= SLU_TCP_STATES))
+	if (!is_forwardable(r) || (r->protocol == SLU_PROTO_TCP && r->state >= SLU_TCP_STATES))
 		return false;
 	return is_unicast(r->client, r->family) && is_unicast(r->virtual_ip, r->family) &&
 	       is_unicast(r->backend, r->family) && is_unicast(local_of(r), r->family);
@@ -562,7 +566,7 @@ static void apply_end(struct slu_worker *w, const struct job *j)
 static void apply(struct slu_worker *w, const struct job *j)
 {
 	if (!j->sound) {
-		slu_worker_count(w, SLU_COUNT_SYNC_BAD);
+		slu_worker_count(w, is_forwardable(j->record) ? SLU_COUNT_SYNC_BAD : SLU_COUNT_SYNC_UNSUPPORTED);
 		return;
 	}
 	switch (j->record->kind) {

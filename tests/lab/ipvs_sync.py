@@ -259,9 +259,9 @@ def read_decoded(path):
                 continue
             record = dict(word.split("=") for word in words)
             protocol = int(record["protocol"])
-            state = STATES[int(record["state"])] if protocol == TCP else "UDP"
+            state = dict(enumerate(STATES)).get(int(record["state"]), record["state"]) if protocol == TCP else "UDP"
             found[-1][0][endpoint(record, "client", "cport")] = (
-                "TCP" if protocol == TCP else "UDP", int(record["timeout_s"]) or DEFAULT_S[state], state,
+                "TCP" if protocol == TCP else "UDP", int(record["timeout_s"]) or DEFAULT_S.get(state, 0), state,
                 endpoint(record, "virtual", "vport"), endpoint(record, "backend", "bport"))
     return found
 

@@ -210,6 +210,32 @@ static void sync__copy__forwards_both_directions_as_the_owner(void **state)
 	assert_false(only_session(0).passive);
 }
 
+static void sync__what_only_linux_forwards__is_counted_and_not_taken(void **state)
+{
+	static const struct {
+		uint8_t mode, protocol;
+	} rows[] = {{SLU_MODE_DR, 6}, {SLU_MODE_TUN, 6}, {SLU_MODE_DR, 17}, {SLU_MODE_NAT, 50}, {SLU_MODE_NAT, 132}};
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_sync_record r;
+
+	(void)state;
+	open_synced(0, &syn);
+	assert_int_equal(take(0), 1);
+	r = records[0];
+	for (unsigned int i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		r.mode = rows[i].mode;
+		r.protocol = rows[i].protocol;
+		give(1, &r, 1);
+		assert_int_equal(counter(1, SLU_COUNT_SYNC_UNSUPPORTED), i + 1);
+	}
+	assert_int_equal(sessions(1), 0);
+	r = records[0];
+	r.state = SLU_TCP_STATES;
+	give(1, &r, 1);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_BAD), 1);
+	assert_int_equal(sessions(1), 0);
+}
+
 static void sync__snapshot__has_told_sessions_of_all_owners(void **state)
 {
 	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
@@ -242,6 +268,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(sync__third_packet_with_data__tells_the_session),
 		BOTH(sync__copy__forwards_both_directions_as_the_owner),
+		BOTH(sync__what_only_linux_forwards__is_counted_and_not_taken),
 		BOTH(sync__snapshot__has_told_sessions_of_all_owners),
 	};
 
