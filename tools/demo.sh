@@ -1,11 +1,14 @@
 #!/bin/bash
 # The demonstration: what `make demo` shows. Everything runs in network namespaces of its own and is removed at the end.
-# Usage: tools/demo.sh [card|plain]; both without. Every sentence with `yes` was checked; the exit status is 0 only if all
+# Usage: tools/demo.sh [card|plain|cluster|pair]; all without. Every sentence with `yes` was checked; the exit status is 0 only if all
 # of them were true.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lab/lab.sh
 . tests/lab/balancer.sh
+. tests/lab/cluster.sh
+. tests/lab/stamp.sh
+. tests/lab/traffic.sh
 
 vip=198.18.1.100
 alone_s=20 # how long the card is left alone
@@ -180,11 +183,114 @@ demonstrate() {
 	[ $false_claims = 0 ]
 }
 
+# told WHAT: the gap of what was just done, below 1 s, and nobody lost.
+told() {
+	local gap
+	gap=$(lab_stamp_tell s gap)
+	claim "$1: 0 of 200 connections and 40 flows lost, the longest gap of any was $gap ms (below 1 s)" \
+		eval 'nobody_lost s && gap_below s 1000'
+}
+
+# What changed between $LAB/before and $LAB/after: who carries how many flows, and how many moved between nodes that lived.
+say_moves() {
+	echo "       flows that n1, n2, n3 carry: $(shares "$LAB/before") before, $(shares "$LAB/after") after;" \
+		"$(moved "$LAB/before" "$LAB/after" "${1:-}") moved between nodes that lived"
+}
+
+cards_carry_half() {
+	local n sum=0
+	for n in 1 2 3; do
+		sum=$((sum + $(on_card n$n)))
+	done
+	[ $sum -ge 200 ]
+}
+
+# Three nodes with a card each; one dies and returns.
+cluster_act() {
+	set -e
+	lab_open
+	LAB_KEEP_LOGS=$LAB_BUILD/demo/cluster
+	lab_cluster card 3
+	start_cluster
+	lab_birds
+	set +e
+	claim 'three nodes joined, and the router has three next hops to the listeners, IPv4 and IPv6' \
+		lab_until 20 'the cluster' cluster_is_whole
+	start_traffic s 300
+	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count s
+	claim 'every node has the sessions of all' lab_until 5 'sessions' every_node_has 240
+	claim 'the cards carry both directions of half of them, the agents the rest' lab_until 20 'cards' cards_carry_half
+	carriers "$LAB/before"
+	lab_stamp_tell s fault 'kill n2' >/dev/null
+	lab_node_kill 2
+	claim 'n2 was killed with SIGKILL, agent and card; the router noticed' lab_until 5 'two next hops' next_hops 2
+	sleep 3
+	carriers "$LAB/after"
+	told 'n2 died'
+	say_moves n2
+	carriers "$LAB/before"
+	lab_stamp_tell s fault 'return of n2' >/dev/null
+	claim 'n2 came back, fetched all sessions, and announces itself' eval \
+		'lab_node_start 2 && lab_until 15 "three next hops" cluster_is_whole'
+	sleep 3
+	carriers "$LAB/after"
+	told 'n2 returned'
+	say_moves
+	claim 'n2 carries its share again' test "$(carried_by n2 "$LAB/after")" -ge 40
+	lab_stamp_tell s end >/dev/null
+	claim 'every connection ended in order, and every byte was right' lab_finish s 20
+	[ $false_claims = 0 ]
+}
+
+pair_at() {
+	local address
+	for address in 198.18.1.100 198.18.2.101 198.18.2.102 fd00:1::100 fd00:2::101 fd00:2::102; do
+		ip -n "$LAB_ID-n$1" -o address show to "$address" | grep -q . || return 1
+	done
+}
+
+pair_shared() {
+	every_node_sees 2 && ip -n "$LAB_ID-n1" -o address show to 198.18.1.100 | grep -q . &&
+		ip -n "$LAB_ID-n2" -o address show to fd00:2::102 | grep -q .
+}
+
+# Two nodes without BGP and without cards; the active one dies.
+pair_act() {
+	set -e
+	lab_open
+	LAB_KEEP_LOGS=$LAB_BUILD/demo/pair
+	lab_cluster plain 2
+	start_cluster
+	lab_static_routes
+	lab_keepalived 1
+	lab_keepalived 2
+	set +e
+	claim 'two nodes joined; Keepalived gave the listeners to n1, and each node its own local prefix' \
+		lab_until 20 'next hops' pair_shared
+	start_traffic s 200
+	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count s
+	claim 'both nodes have the sessions of all' lab_until 5 'sessions' every_node_has 240
+	lab_stamp_tell s fault 'kill n1' >/dev/null
+	lab_node_kill 1
+	claim 'n1 was killed with SIGKILL; all next hops are at n2' lab_until 5 'next hops at n2' pair_at 2
+	sleep 3
+	told 'n1 died'
+	lab_stamp_tell s end >/dev/null
+	claim 'every connection ended in order, and every byte was right' lab_finish s 20
+	[ $false_claims = 0 ]
+}
+
 rows=$LAB_BUILD/demo/rows # of the table
-if [ $# = 1 ]; then
+case "${1:-}" in
+card | plain)
 	demonstrate "$1"
 	exit
-fi
+	;;
+cluster | pair)
+	"${1}_act"
+	exit
+	;;
+esac
 status=0
 mkdir -p "$LAB_BUILD/demo"
 : >"$rows"
@@ -192,6 +298,10 @@ say 'A client, a balancer on the simulated card, three nginx backends'
 tools/demo.sh card || status=1
 say 'The same traffic on AF_PACKET ports, with no card at all'
 tools/demo.sh plain || status=1
+say 'A cluster: three nodes with a simulated card each, BIRD with BGP and BFD, a router with ECMP'
+tools/demo.sh cluster || status=1
+say 'Two nodes without BGP: Keepalived'
+tools/demo.sh pair || status=1
 if [ $status = 0 ]; then
 	say 'All of this was true.'
 else
