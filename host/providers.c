@@ -88,12 +88,12 @@ static void fill_session(const struct slu_session_snapshot *from, struct slu_api
 	to->mode = from->mode;
 	to->client = from->client;
 	to->vip = from->virtual_ip;
-	if (from->mode == SLU_MODE_FULLNAT)
+	if (from->mode != SLU_MODE_NAT)
 		to->local = from->local;
 	to->backend = from->backend;
 	to->client_port = from->client_port;
 	to->vip_port = from->virtual_port;
-	to->local_port = from->mode == SLU_MODE_FULLNAT ? from->local_port : 0;
+	to->local_port = from->mode != SLU_MODE_NAT ? from->local_port : 0;
 	to->backend_port = from->backend_port;
 	to->state = slu_session_state_name(from->protocol, from->state);
 	to->worker = from->worker;

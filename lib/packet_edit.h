@@ -66,6 +66,17 @@ static inline void slu_packet_edit_udp(uint8_t *l4, const void *ports, uint16_t 
 	memcpy(l4 + 6, &checksum, 2);
 }
 
+/* Sets the identifier (2 bytes) of an ICMP echo and updates the checksum. */
+static inline void slu_packet_edit_echo(uint8_t *icmp, const void *identifier, uint16_t l4_delta)
+{
+	uint16_t checksum;
+
+	memcpy(icmp + 4, identifier, 2);
+	memcpy(&checksum, icmp + 2, 2);
+	checksum = slu_checksum_update(checksum, l4_delta);
+	memcpy(icmp + 2, &checksum, 2);
+}
+
 /*
  * Deltas of replacing one tuple by another. A tuple is source address, destination address (4 or 16 bytes each), then
  * source and destination port. l3 may be NULL.

@@ -247,19 +247,18 @@ static bool is_own(const struct slu_config *config, const struct slu_ip *ip)
 }
 
 static void fill_public_addresses(
-	const struct slu_config *config, const struct slu_config_outbound *from, struct slu_outbound *snat)
+	const struct slu_config *config, const struct slu_ip *ips, uint32_t count, struct slu_outbound *outbound)
 {
 	for (unsigned family = 0; family < 2; family++)
-		snat->addresses[family] = slu_memory_zeroed(from->addresses.count, sizeof(struct slu_ip));
+		outbound->addresses[family] = slu_memory_zeroed(count, sizeof(struct slu_ip));
 	for (int own = 1; own >= 0; own--) {
-		for (uint32_t i = 0; i < from->addresses.count; i++) {
-			const struct slu_ip *ip = &from->addresses.ips[i];
-			unsigned family = ip->family == 6;
+		for (uint32_t i = 0; i < count; i++) {
+			unsigned family = ips[i].family == 6;
 
-			if (is_own(config, ip) != own)
+			if (is_own(config, &ips[i]) != own)
 				continue;
-			snat->addresses[family][snat->address_count[family]++] = *ip;
-			snat->own_count[family] += own;
+			outbound->addresses[family][outbound->address_count[family]++] = ips[i];
+			outbound->own_count[family] += own;
 		}
 	}
 }
@@ -276,7 +275,10 @@ static int fill_outbound(const struct slu_compile *compile, const struct slu_con
 	outbound->source_count = from->source_count;
 	for (uint32_t i = 0; i < from->source_count; i++)
 		outbound->sources[i] = (struct slu_prefix){from->sources[i].ip, from->sources[i].bits};
-	fill_public_addresses(compile->config, from, outbound);
+	if (mode == SLU_MODE_EIP)
+		fill_public_addresses(compile->config, &from->public_ip, 1, outbound);
+	else
+		fill_public_addresses(compile->config, from->addresses.ips, from->addresses.count, outbound);
 	return ret;
 }
 

@@ -92,7 +92,10 @@ struct slu_outbound {
 	struct slu_ip private_ip;   /* EIP */
 	struct slu_prefix *sources; /* SNAT: the inside hosts */
 	uint32_t source_count;
-	/* SNAT: public addresses by family (IPv4, IPv6). New sessions get one of the first own_count. */
+	/*
+	 * Public addresses by family (IPv4, IPv6), of EIP one. The first own_count are this node's: it announces them,
+	 * and gives those of SNAT to new sessions.
+	 */
 	struct slu_ip *addresses[2];
 	uint32_t address_count[2], own_count[2];
 	uint16_t port_first, port_last; /* SNAT: of the public addresses */

@@ -64,6 +64,9 @@
 	X(DROP_NO_BACKEND, "drop_no_backend", true, "no backend with a positive weight")                               \
 	X(DROP_NO_LOCAL_ADDRESS, "drop_no_local_address", true, "FULLNAT without a local address of the family")       \
 	X(DROP_NO_LOCAL_PORT, "drop_no_local_port", true, "no free local port towards the backend")                    \
+	X(DROP_NO_PUBLIC_ADDRESS, "drop_no_public_address", true, "SNAT without an own public address of the family")  \
+	X(DROP_NO_PUBLIC_PORT, "drop_no_public_port", true, "no free public port towards the remote, or EIP's taken")  \
+	X(DROP_SNAT_NO_SESSION, "drop_snat_no_session", true, "for a public address of SNAT, no session")              \
 	X(DROP_TABLE_FULL, "drop_table_full", true, "session table full")                                              \
 	X(DROP_NO_ROUTE, "drop_no_route", true, "no route to the destination")                                         \
 	X(DROP_NEIGHBOUR, "drop_neighbour", true, "neighbour not resolved in time, or too many packets held")          \

@@ -282,6 +282,8 @@ bool slu_dataplane_next_unresolved(struct slu_dataplane *dp, uint16_t *port, str
 
 const char *slu_session_state_name(uint8_t protocol, uint8_t state)
 {
+	if (protocol == SLU_PROTO_ICMP || protocol == SLU_PROTO_ICMPV6)
+		return "ICMP";
 	return protocol == SLU_PROTO_UDP ? "UDP" : slu_tcp_state_name(state);
 }
 
@@ -316,7 +318,6 @@ static void copy_tuple(const struct slu_session_table *t, uint32_t sid, struct s
 	out->virtual_port = from_be16(in->dport);
 	out->backend_port = from_be16(back->sport);
 	out->local_port = from_be16(back->dport);
-	out->mode = hot->flags & SLU_SESSION_NAT ? SLU_MODE_NAT : SLU_MODE_FULLNAT;
 }
 
 /* Session ticks are 1.024 ms. */
@@ -332,6 +333,7 @@ static void copy_times(const struct slu_worker *w, uint32_t sid, struct slu_sess
 	const struct slu_generation *g = __atomic_load_n(&w->dp->generation, __ATOMIC_ACQUIRE);
 	uint32_t now = __atomic_load_n(&w->now_tick, __ATOMIC_RELAXED);
 
+	out->mode = slu_lifecycle_mode(g, &w->table, sid);
 	out->state = hot->state;
 	out->age_ms = ms_of((int32_t)(now - cold->created));
 	out->idle_ms = ms_of((int32_t)(now - __atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED)));

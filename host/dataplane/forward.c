@@ -140,7 +140,7 @@ void slu_forward_packet(struct slu_worker *w, struct slu_packet *p, uint32_t sid
 	}
 	if (p->kind != SLU_PACKET_LATER_FRAGMENT)
 		slu_forward_observe(w, hot, sid, dir, p);
-	if (p->kind != SLU_PACKET_PLAIN)
+	if (p->kind == SLU_PACKET_FIRST_FRAGMENT || p->kind == SLU_PACKET_LATER_FRAGMENT)
 		slu_worker_count(w, SLU_COUNT_FRAGMENTS);
 	slu_forward_account(w, hot, sid, dir, slu_packet_bytes(p->mbuf));
 	slu_forward_rewrite(

@@ -62,7 +62,14 @@ static inline void slu_forward_observe(
 	}
 }
 
-/* ip and l4 point to the packet's headers; l4 is NULL if it has none of TCP or UDP. */
+static inline void slu_forward_rewrite_echo(uint8_t *icmp, uint32_t ports, uint16_t l4_delta)
+{
+	uint16_t identifier = slu_packet_echo_identifier(ports);
+
+	slu_packet_edit_echo(icmp, &identifier, l4_delta);
+}
+
+/* ip and l4 point to the packet's headers; l4 is NULL if it has none of TCP, UDP or an echo. */
 static inline void slu_forward_rewrite(
 	const struct slu_session_hot *hot, unsigned int dir, const struct slu_packet *p, uint8_t *ip, uint8_t *l4)
 {
@@ -90,8 +97,10 @@ static inline void slu_forward_rewrite(
 	ports = ports >> 16 | ports << 16;
 	if (p->protocol == SLU_PROTO_TCP)
 		slu_packet_edit_tcp(l4, &ports, hot->l4_delta ^ sign);
-	else
+	else if (likely(p->protocol == SLU_PROTO_UDP))
 		slu_packet_edit_udp(l4, &ports, hot->l4_delta ^ sign);
+	else
+		slu_forward_rewrite_echo(l4, ports, hot->l4_delta ^ sign);
 }
 
 /* A packet of slu_packet_parse_fast() whose session is in the cache; what is not simple goes to slu_forward_packet().

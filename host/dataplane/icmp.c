@@ -51,6 +51,11 @@ static bool inner_ipv6(struct inner *in, uint32_t bytes)
 	return true;
 }
 
+static bool is_icmp(uint8_t protocol)
+{
+	return protocol == SLU_PROTO_ICMP || protocol == SLU_PROTO_ICMPV6;
+}
+
 /* Understands the packet inside; false: too short or not sound. */
 static bool parse_inner(const struct slu_packet *p, struct inner *in, uint32_t bytes)
 {
@@ -59,7 +64,7 @@ static bool parse_inner(const struct slu_packet *p, struct inner *in, uint32_t b
 	in->ip = slu_packet_l4(p) + ICMP_HEADER;
 	if (bytes < 28 || !(p->family == 4 ? inner_ipv4(in, bytes) : inner_ipv6(in, bytes)))
 		return false;
-	ports = slu_packet_load32(in->l4);
+	ports = is_icmp(in->protocol) ? slu_packet_echo_ports(in->protocol, in->l4) : slu_packet_load32(in->l4);
 	ports = ports >> 16 | ports << 16;
 	in->key.rest = ports | (uint64_t)(in->protocol | vpc << 8) << 32;
 	return true;
@@ -90,6 +95,12 @@ static void translate_inner(const struct slu_session_table *t, struct inner *in,
 		memcpy(in->ip + 12, other, 8);
 		update(in->ip + 10, hot->l3_delta ^ sign);
 	}
+	if (is_icmp(in->protocol)) {
+		uint16_t identifier = slu_packet_echo_identifier(slu_packet_load32(&other->sport));
+
+		slu_packet_edit_echo(in->l4, &identifier, l4_delta);
+		return;
+	}
 	memcpy(in->l4, &other->sport, 4);
 	if (in->protocol == SLU_PROTO_TCP && in->l4_bytes >= 18)
 		update(in->l4 + 16, l4_delta);
@@ -100,13 +111,28 @@ static void translate_inner(const struct slu_session_table *t, struct inner *in,
 	}
 }
 
-/* The error comes from whom the receiver knows: a router on the other side stays invisible. NAT keeps the client side.
+/*
+ * Whether a direction's packets keep their source: the client of NAT and EIP, the remote of SNAT and EIP. Routers on
+ * that side are no secret to the other then.
  */
+static bool keeps_source(const struct slu_session_table *t, uint32_t sid, unsigned int dir)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+
+	if (sid & SLU_ENTRY_IPV6) {
+		const struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
+
+		return !memcmp(a->address[dir], a->address[dir ^ 1] + 16, 16);
+	}
+	return hot->tuple[dir].src == hot->tuple[dir ^ 1].dst;
+}
+
+/* The error comes from whom the receiver knows: a router on a side that is translated stays invisible. */
 static void translate_outer(const struct slu_session_table *t, const struct slu_packet *p, uint32_t sid,
 	unsigned int dir, uint32_t icmp_bytes)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
-	bool keep_source = hot->flags & SLU_SESSION_NAT && dir == SLU_DIR_REQUEST;
+	bool keep_source = keeps_source(t, sid, dir);
 	uint8_t *ip = slu_packet_l3(p), *icmp = slu_packet_l4(p);
 	uint16_t checksum;
 	uint64_t sum = 0;
@@ -161,7 +187,7 @@ void slu_icmp_error(struct slu_worker *w, struct slu_packet *p)
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_ICMP_BAD);
 		return;
 	}
-	if (in.protocol != SLU_PROTO_TCP && in.protocol != SLU_PROTO_UDP) {
+	if (in.protocol != SLU_PROTO_TCP && in.protocol != SLU_PROTO_UDP && !is_icmp(in.protocol)) {
 		slu_worker_except(w, p);
 		return;
 	}

@@ -70,8 +70,7 @@ void slu_lifecycle_reschedule(struct slu_worker *w, uint32_t sid)
 
 /* ---------------------------------------------------------------- creation */
 
-/* Sources that no client has. */
-static bool bad_source(const struct slu_packet *p)
+bool slu_lifecycle_bad_source(const struct slu_packet *p)
 {
 	static const uint8_t zero[16];
 	const uint8_t *src = slu_packet_l3(p) + (p->family == 4 ? 12 : 8);
@@ -81,7 +80,7 @@ static bool bad_source(const struct slu_packet *p)
 	return src[0] == 0xFF || !memcmp(src, zero, 16);
 }
 
-static void fill_request(struct slu_session_table *t, uint32_t sid, const struct slu_packet *p)
+void slu_lifecycle_fill_request(struct slu_session_table *t, uint32_t sid, const struct slu_packet *p)
 {
 	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
 	uint32_t ports = (uint32_t)p->key.rest;
@@ -139,6 +138,13 @@ void slu_lifecycle_fill_deltas(struct slu_session_table *t, uint32_t sid)
 		memcpy(is + 32, &back->dport, 2);
 		memcpy(is + 34, &back->sport, 2);
 		slu_packet_edit_deltas(was, is, 16, NULL, &hot->l4_delta);
+	} else if ((uint8_t)hot->proto_vpc == SLU_PROTO_ICMP) {
+		/* No pseudo header. */
+		const slu_be16 was[2] = {in->sport, in->dport}, is[2] = {back->dport, back->sport};
+		const struct slu_tuple both = {back->dst, back->src, 0, 0};
+
+		hot->l3_delta = slu_checksum_delta(in, &both, 8);
+		hot->l4_delta = slu_checksum_delta(was, is, 4);
 	} else {
 		const struct slu_tuple is = {back->dst, back->src, back->dport, back->sport};
 
@@ -164,19 +170,20 @@ static void fill_cold(struct slu_worker *w, uint32_t sid, const struct slu_liste
 {
 	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint8_t protocol = (uint8_t)hot->proto_vpc;
 
 	cold->listener_id = l->id;
-	cold->backend_id = b->id;
+	cold->backend_id = b ? b->id : 0;
 	cold->listener_live = (uint16_t)l->live;
-	cold->backend_live = (uint16_t)b->live;
+	cold->backend_live = b ? (uint16_t)b->live : SLU_SESSION_NONE_LIVE;
 	cold->created = w->now_tick;
 	hot->last_seen = w->now_tick;
 	hot->bytes_nexthop[0] = hot->bytes_nexthop[1] = SLU_NEXTHOP_NONE;
-	if (l->offload)
+	if (l->offload && (protocol == SLU_PROTO_TCP || protocol == SLU_PROTO_UDP))
 		hot->flags |= SLU_SESSION_OFFLOAD;
-	if ((uint8_t)hot->proto_vpc == SLU_PROTO_UDP)
+	if (protocol != SLU_PROTO_TCP)
 		hot->flags |= SLU_SESSION_ACTIVE;
-	if (w->dp->sync.outbox) {
+	if (w->dp->sync.outbox && (protocol == SLU_PROTO_TCP || protocol == SLU_PROTO_UDP)) {
 		hot->flags |= SLU_SESSION_TELL;
 		cold->creator = __atomic_load_n(&w->dp->node, __ATOMIC_RELAXED);
 	}
@@ -197,6 +204,16 @@ static void begin(struct slu_worker *w, uint32_t sid)
 	slu_worker_count(w, SLU_COUNT_SESSIONS_CREATED);
 }
 
+int slu_lifecycle_publish(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
+{
+	slu_lifecycle_fill_deltas(&w->table, sid);
+	fill_cold(w, sid, l, b);
+	if (slu_session_table_publish(&w->table, sid))
+		return SLU_COUNT_DROP_TABLE_FULL;
+	begin(w, sid);
+	return 0;
+}
+
 uint32_t slu_lifecycle_create(
 	struct slu_worker *w, const struct slu_packet *p, const struct slu_listener *l, enum slu_counter *why)
 {
@@ -205,7 +222,7 @@ uint32_t slu_lifecycle_create(
 	int reason;
 
 	*why = SLU_COUNT_DROP_BAD_ADDRESS;
-	if (bad_source(p))
+	if (slu_lifecycle_bad_source(p))
 		return 0;
 	*why = SLU_COUNT_DROP_NO_BACKEND;
 	b = slu_scheduler_pick(w, l->group, p);
@@ -215,21 +232,42 @@ uint32_t slu_lifecycle_create(
 	sid = slu_session_table_alloc(&w->table, p->family == 6);
 	if (!sid)
 		return 0;
-	fill_request(&w->table, sid, p);
+	slu_lifecycle_fill_request(&w->table, sid, p);
 	reason = fill_reply(w, sid, l, b);
-	if (!reason) {
-		slu_lifecycle_fill_deltas(&w->table, sid);
-		fill_cold(w, sid, l, b);
-		if (slu_session_table_publish(&w->table, sid))
-			reason = SLU_COUNT_DROP_TABLE_FULL;
+	if (!reason)
+		reason = slu_lifecycle_publish(w, sid, l, b);
+	if (!reason)
+		return sid;
+	*why = (enum slu_counter)reason;
+	slu_session_table_release(&w->table, sid);
+	return 0;
+}
+
+/* Whether an address and port of the request are the reply's too: src and dst of each. */
+static bool keeps(const struct slu_session_table *t, uint32_t sid, unsigned int dir)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	const struct slu_tuple *in = &hot->tuple[dir], *out = &hot->tuple[dir ^ 1];
+
+	if (in->sport != out->dport)
+		return false;
+	if (sid & SLU_ENTRY_IPV6) {
+		const struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
+
+		return !memcmp(a->address[dir], a->address[dir ^ 1] + 16, 16);
 	}
-	if (reason) {
-		*why = (enum slu_counter)reason;
-		slu_session_table_release(&w->table, sid);
-		return 0;
-	}
-	begin(w, sid);
-	return sid;
+	return in->src == out->dst;
+}
+
+enum slu_mode slu_lifecycle_mode(const struct slu_generation *g, const struct slu_session_table *t, uint32_t sid)
+{
+	const struct slu_session_cold *cold = slu_session_table_cold(t, sid);
+
+	if (g && cold->listener_live < g->listener_live_limit && g->listener_by_live[cold->listener_live])
+		return g->listener_by_live[cold->listener_live]->mode;
+	if (keeps(t, sid, SLU_DIR_REQUEST))
+		return SLU_MODE_NAT;
+	return keeps(t, sid, SLU_DIR_REPLY) ? SLU_MODE_SNAT : SLU_MODE_FULLNAT;
 }
 
 int slu_lifecycle_adopt(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
@@ -343,7 +381,7 @@ bool slu_lifecycle_replaceable(const struct slu_worker *w, uint32_t sid)
 		return false;
 	if (slu_lifecycle_finished(hot))
 		return true;
-	if (hot->state != SLU_TCP_SYN_RECV || hot->packets[SLU_DIR_REPLY])
+	if (hot->state != SLU_TCP_SYN_RECV || hot->packets[SLU_DIR_REPLY] || !cold->backend_id)
 		return false;
 	if (cold->backend_live < w->generation->live_limit)
 		b = w->generation->by_live[cold->backend_live];

@@ -14,6 +14,23 @@
 uint32_t slu_lifecycle_create(
 	struct slu_worker *w, const struct slu_packet *p, const struct slu_listener *listener, enum slu_counter *why);
 
+/* The parts of a creation, for those who fill the tuple towards the backend themselves (outbound.c). */
+
+/* Sources that no client has. */
+bool slu_lifecycle_bad_source(const struct slu_packet *p);
+/* Fills the request's tuple of an allocated session. */
+void slu_lifecycle_fill_request(struct slu_session_table *t, uint32_t sid, const struct slu_packet *p);
+/*
+ * Publishes a session whose tuples and protocol are there. backend NULL: it has none. Returns 0, or the reason as enum
+ * slu_counter; then the session is still the caller's.
+ */
+int slu_lifecycle_publish(
+	struct slu_worker *w, uint32_t sid, const struct slu_listener *listener, const struct slu_backend *backend);
+
+/* The mode of a session's listener or outbound service; if that is gone, the one that its tuples look like. */
+enum slu_mode slu_lifecycle_mode(
+	const struct slu_generation *generation, const struct slu_session_table *t, uint32_t sid);
+
 /* Changes the TCP state after a segment with these flags: counts, FINs, RST, time-out. */
 void slu_lifecycle_change(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next);

@@ -128,6 +128,65 @@ static void enter_locals(struct slu_listener_index *index, const struct slu_gene
 	}
 }
 
+static void enter_public(struct slu_listener_index *index, const struct slu_outbound *outbound, const struct slu_ip *ip)
+{
+	struct slu_address_entry *e = place_of(index, outbound->service.vpc, ip->family, ip->bytes);
+
+	memcpy(e->address, ip->bytes, 16);
+	e->vpc = outbound->service.vpc;
+	e->family = ip->family;
+	e->kinds |= SLU_ADDRESS_PUBLIC;
+	e->outbound = outbound;
+}
+
+/* An EIP's one private address is a prefix of its full length. */
+static uint32_t list_inside(const struct slu_generation *g, struct slu_prefix_entry *entries)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < g->outbound_count; i++) {
+		const struct slu_outbound *o = &g->outbound[i];
+		uint8_t bits = o->private_ip.family == 4 ? 32 : 128;
+
+		if (o->service.mode == SLU_MODE_EIP)
+			entries[count++] = (struct slu_prefix_entry){o->service.vpc, {o->private_ip, bits}, o};
+		for (uint32_t s = 0; s < o->source_count; s++)
+			entries[count++] = (struct slu_prefix_entry){o->service.vpc, o->sources[s], o};
+	}
+	return count;
+}
+
+static int enter_outbound(struct slu_listener_index *index, const struct slu_generation *g)
+{
+	struct slu_prefix_entry *inside;
+	uint32_t room = 0;
+	int result;
+
+	for (uint32_t i = 0; i < g->outbound_count; i++) {
+		const struct slu_outbound *o = &g->outbound[i];
+
+		room += o->source_count + 1;
+		for (unsigned int family = 0; family < 2; family++)
+			for (uint32_t a = 0; a < o->address_count[family]; a++)
+				enter_public(index, o, &o->addresses[family][a]);
+	}
+	inside = calloc(room + 1, sizeof(*inside));
+	if (!inside)
+		return -ENOMEM;
+	result = slu_prefix_set_build(&index->inside, inside, list_inside(g, inside));
+	free(inside);
+	return result;
+}
+
+static uint32_t count_addresses(const struct slu_generation *g)
+{
+	uint32_t count = g->listener_count + g->local_count + g->outbound_count;
+
+	for (uint32_t i = 0; i < g->outbound_count; i++)
+		count += g->outbound[i].address_count[0] + g->outbound[i].address_count[1];
+	return count;
+}
+
 int slu_listener_index_build(struct slu_generation *g)
 {
 	uint32_t places = 16;
@@ -136,7 +195,7 @@ int slu_listener_index_build(struct slu_generation *g)
 
 	if (g->live_limit > UINT16_MAX || g->listener_live_limit > UINT16_MAX)
 		return -E2BIG;
-	while (places < 2 * (g->listener_count + g->local_count))
+	while (places < 2 * count_addresses(g))
 		places *= 2;
 	index = calloc(1, sizeof(*index));
 	if (!index)
@@ -148,6 +207,8 @@ int slu_listener_index_build(struct slu_generation *g)
 	index->locals[1] = calloc(g->local_count + 1, sizeof(struct slu_ip));
 	if (index->places && index->sorted && index->locals[0] && index->locals[1])
 		result = enter_listeners(index, g);
+	if (!result)
+		result = enter_outbound(index, g);
 	if (result) {
 		slu_listener_index_free(index);
 		return result;
@@ -167,5 +228,6 @@ void slu_listener_index_free(void *p)
 	free(index->sorted);
 	free(index->locals[0]);
 	free(index->locals[1]);
+	slu_prefix_set_free(&index->inside);
 	free(index);
 }

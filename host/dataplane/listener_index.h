@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 #include "host/control/generation.h"
+#include "host/dataplane/prefix_set.h"
 
 enum slu_address_kind {
-	SLU_ADDRESS_VIP = 1,   /* of a listener */
-	SLU_ADDRESS_LOCAL = 2, /* source address of FULLNAT; belongs to every tenant network */
+	SLU_ADDRESS_VIP = 1,    /* of a listener */
+	SLU_ADDRESS_LOCAL = 2,  /* source address of FULLNAT; belongs to every tenant network */
+	SLU_ADDRESS_PUBLIC = 4, /* of an outbound service */
 };
 
 /* Listeners of one address and tenant network: runs of the sorted array below. */
@@ -22,7 +24,8 @@ struct slu_address_entry {
 	uint32_t vpc;
 	uint8_t family; /* 0: free place */
 	uint8_t kinds;
-	uint32_t first[2], count[2]; /* TCP, UDP */
+	uint32_t first[2], count[2];         /* TCP, UDP */
+	const struct slu_outbound *outbound; /* whose public address it is, NULL: of no outbound service */
 };
 
 struct slu_listener_index {
@@ -32,6 +35,7 @@ struct slu_listener_index {
 	struct slu_ip *locals[2];           /* by family: IPv4, IPv6 */
 	uint32_t local_count[2];
 	bool has_nat;
+	struct slu_prefix_set inside; /* struct slu_outbound by the inside hosts' addresses */
 };
 
 /* The entry of an address (4 or 16 bytes) in a tenant network, or NULL. */

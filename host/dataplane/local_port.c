@@ -33,14 +33,14 @@ static uint32_t rss_worker(const struct slu_rss *rss, const struct slu_session_k
 	return rss->worker_of_queue[rss->reta[hash % rss->reta_size] & 0xFF];
 }
 
-static bool has_rss(const struct slu_dataplane *dp, uint16_t port)
+bool slu_local_port_has_rss(const struct slu_dataplane *dp, uint16_t port)
 {
 	return port < SLU_PORTS_MAX && dp->rss[port].valid;
 }
 
 uint32_t slu_local_port_owner(const struct slu_dataplane *dp, uint16_t in_port, const struct slu_session_key *reply)
 {
-	if (has_rss(dp, in_port))
+	if (slu_local_port_has_rss(dp, in_port))
 		return rss_worker(&dp->rss[in_port], reply) % dp->workers;
 	return be16((uint16_t)(reply->rest >> 16)) % dp->workers;
 }
@@ -88,7 +88,7 @@ int slu_local_port_choose(struct slu_worker *w, uint32_t sid, uint32_t backend_l
 {
 	unsigned int family = sid & SLU_ENTRY_IPV6 ? 1 : 0;
 	uint32_t locals = w->index->local_count[family];
-	uint32_t step = has_rss(w->dp, in_port) ? 1 : w->dp->workers;
+	uint32_t step = slu_local_port_has_rss(w->dp, in_port) ? 1 : w->dp->workers;
 	uint32_t ports = (w->dp->port_last - w->dp->port_first + 1u) / step;
 	uint32_t first = w->dp->port_first, *cursor = &w->port_cursor[backend_live % SLU_LIVE_MAX];
 

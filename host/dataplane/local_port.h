@@ -13,6 +13,9 @@
  */
 int slu_local_port_choose(struct slu_worker *w, uint32_t sid, uint32_t backend_live, uint16_t in_port);
 
+/* Whether return traffic that enters there is spread over the workers by its hash. */
+bool slu_local_port_has_rss(const struct slu_dataplane *dp, uint16_t in_port);
+
 /* The worker that a packet for a local address belongs to, by its tuple. */
 uint32_t slu_local_port_owner(const struct slu_dataplane *dp, uint16_t in_port, const struct slu_session_key *reply);
 

@@ -53,6 +53,10 @@ static void parse_icmp(struct slu_packet *p)
 		bad(p, SLU_COUNT_DROP_ICMP_BAD);
 	else if (is_icmp_error(p->protocol, icmp[0]))
 		p->kind = SLU_PACKET_ICMP_ERROR;
+	else if (readable(p, p->l4) >= 8)
+		p->key.rest |= slu_packet_echo_ports(p->protocol, icmp);
+	if (p->kind == SLU_PACKET_OTHER && (uint32_t)p->key.rest)
+		p->kind = SLU_PACKET_ECHO;
 }
 
 /* The upper layer of a packet that is whole or a first fragment. */

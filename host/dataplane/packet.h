@@ -17,11 +17,19 @@
 
 #define SLU_ETHER_BYTES 14
 
+/* An echo's identifier stands where the requester's port would, this where the other's would (as in a packet). */
+#define SLU_ECHO_PORT RTE_BE16(8)
+#define SLU_ICMP_ECHO_REPLY 0
+#define SLU_ICMP_ECHO 8
+#define SLU_ICMPV6_ECHO 128
+#define SLU_ICMPV6_ECHO_REPLY 129
+
 enum slu_packet_kind {
 	SLU_PACKET_PLAIN,          /* TCP or UDP with its header; key is complete */
 	SLU_PACKET_FIRST_FRAGMENT, /* the same, and more fragments follow */
 	SLU_PACKET_LATER_FRAGMENT, /* key lacks the ports */
 	SLU_PACKET_ICMP_ERROR,     /* of a packet inside it; key is that of the outer packet without ports */
+	SLU_PACKET_ECHO,           /* ICMP echo request or reply; key is complete, with SLU_ECHO_PORT */
 	SLU_PACKET_OTHER,          /* for the kernel; nothing else is set but l3 */
 	SLU_PACKET_BAD,            /* drop tells why */
 };
@@ -88,6 +96,24 @@ static inline uint8_t slu_packet_ttl(const struct slu_packet *p)
 static inline uint32_t slu_packet_bytes(const struct rte_mbuf *m)
 {
 	return m->pkt_len + (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ? 4 : 0);
+}
+
+/* Both ports of an ICMP echo as they stand in a key; 0: the message is none. icmp: 8 bytes. */
+static inline uint32_t slu_packet_echo_ports(uint8_t protocol, const uint8_t *icmp)
+{
+	uint32_t identifier = (uint16_t)slu_packet_load32(icmp + 4), port = SLU_ECHO_PORT;
+
+	if (icmp[0] == (protocol == SLU_PROTO_ICMP ? SLU_ICMP_ECHO : SLU_ICMPV6_ECHO))
+		return identifier | port << 16;
+	if (icmp[0] == (protocol == SLU_PROTO_ICMP ? SLU_ICMP_ECHO_REPLY : SLU_ICMPV6_ECHO_REPLY))
+		return port | identifier << 16;
+	return 0;
+}
+
+/* The identifier of an echo, of its two ports. */
+static inline uint16_t slu_packet_echo_identifier(uint32_t ports)
+{
+	return (uint16_t)ports == SLU_ECHO_PORT ? (uint16_t)(ports >> 16) : (uint16_t)ports;
 }
 
 /*

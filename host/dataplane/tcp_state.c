@@ -83,6 +83,8 @@ uint32_t slu_tcp_state_timeout_s(const struct slu_timeouts *t, uint8_t protocol,
 
 	if (!t)
 		t = &defaults;
+	if (protocol == SLU_PROTO_ICMP || protocol == SLU_PROTO_ICMPV6)
+		return SLU_ECHO_TIMEOUT_S;
 	switch (protocol == SLU_PROTO_UDP ? SLU_TCP_STATES : state) {
 	case SLU_TCP_STATES:
 		seconds = t->udp;

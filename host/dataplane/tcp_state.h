@@ -45,6 +45,8 @@ static inline uint8_t slu_tcp_state_next(unsigned int dir, uint8_t flags, uint8_
 
 const char *slu_tcp_state_name(uint8_t state);
 
+#define SLU_ECHO_TIMEOUT_S 60 /* of an ICMP query session (RFC 5508, REQ-2: not less) */
+
 /* Seconds a session may stay idle in a state. timeouts NULL: the defaults of IPVS. */
 uint32_t slu_tcp_state_timeout_s(const struct slu_timeouts *timeouts, uint8_t protocol, uint8_t state);
 

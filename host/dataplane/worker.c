@@ -6,6 +6,7 @@
 #include "host/dataplane/lifecycle.h"
 #include "host/dataplane/local_port.h"
 #include "host/dataplane/offload.h"
+#include "host/dataplane/outbound.h"
 #include "host/dataplane/sync.h"
 
 #define TIMEOUTS_A_TICK 128
@@ -109,8 +110,7 @@ static void no_session(struct slu_worker *w, struct slu_packet *p)
 		slu_answer_rst(w, p, SLU_COUNT_DROP_NO_SESSION);
 }
 
-/* May this TCP segment open a connection? If not it is taken. */
-static bool opens(struct slu_worker *w, struct slu_packet *p)
+bool slu_worker_opens(struct slu_worker *w, struct slu_packet *p)
 {
 	uint8_t flags = p->tcp_flags & (SLU_TCP_SYN | SLU_TCP_ACK | SLU_TCP_RST | SLU_TCP_FIN);
 
@@ -132,7 +132,7 @@ uint32_t slu_worker_nat_owner(const struct slu_dataplane *dp, uint8_t family, co
 	return (uint32_t)(slu_session_table_mix(h ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu) >> 32) % dp->workers;
 }
 
-static uint32_t nat_owner(const struct slu_worker *w, const struct slu_packet *p, bool reply)
+uint32_t slu_worker_peer_owner(const struct slu_worker *w, const struct slu_packet *p, bool reply)
 {
 	const uint8_t *source = slu_packet_l3(p) + (p->family == 4 ? 12 : 8);
 
@@ -147,7 +147,7 @@ static void for_listener(struct slu_worker *w, struct slu_packet *p, const struc
 	uint32_t sid;
 
 	if (l->mode == SLU_MODE_NAT && w->dp->workers > 1 && p->hops == 0) {
-		uint32_t owner = nat_owner(w, p, false);
+		uint32_t owner = slu_worker_peer_owner(w, p, false);
 
 		if (owner != w->id) {
 			slu_worker_hand_over(w, p, owner, true);
@@ -159,7 +159,7 @@ static void for_listener(struct slu_worker *w, struct slu_packet *p, const struc
 			slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_FRAGMENT_FIRST);
 		return;
 	}
-	if (p->protocol == SLU_PROTO_TCP && !opens(w, p))
+	if (p->protocol == SLU_PROTO_TCP && !slu_worker_opens(w, p))
 		return;
 	if (p->kind == SLU_PACKET_FIRST_FRAGMENT && slu_worker_try_next(w, p))
 		return;
@@ -200,10 +200,12 @@ static void miss(struct slu_worker *w, struct slu_packet *p)
 		return;
 	}
 	address = slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 40), p->family, dst);
+	if (slu_outbound_take(w, p, address))
+		return;
 	if (!address) {
 		if (w->index->has_nat && w->dp->workers > 1 && p->hops == 0 && (uint32_t)p->key.rest &&
-			nat_owner(w, p, true) != w->id)
-			slu_worker_hand_over(w, p, nat_owner(w, p, true), true);
+			slu_worker_peer_owner(w, p, true) != w->id)
+			slu_worker_hand_over(w, p, slu_worker_peer_owner(w, p, true), true);
 		else
 			slu_worker_except(w, p);
 		return;
@@ -254,6 +256,24 @@ static void with_key(struct slu_worker *w, struct slu_packet *p)
 		miss(w, p);
 }
 
+/* An echo of no outbound service is the kernel's. */
+static void echo(struct slu_worker *w, struct slu_packet *p)
+{
+	const uint8_t *dst = slu_packet_l3(p) + (p->family == 4 ? 16 : 24);
+	const struct slu_address_entry *address;
+	uint32_t entry;
+
+	p->hash = slu_session_table_hash(&w->table, &p->key);
+	entry = slu_session_table_find(&w->table, p->hash, &p->key);
+	if (entry) {
+		slu_forward_packet(w, p, SLU_SID(entry), entry >> 31);
+		return;
+	}
+	address = w->index ? slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 40), p->family, dst) : NULL;
+	if (!w->index || !slu_outbound_take(w, p, address))
+		slu_worker_except(w, p);
+}
+
 void slu_worker_dispatch(struct slu_worker *w, struct slu_packet *p)
 {
 	switch (p->kind) {
@@ -275,6 +295,9 @@ void slu_worker_dispatch(struct slu_worker *w, struct slu_packet *p)
 		return;
 	case SLU_PACKET_ICMP_ERROR:
 		slu_icmp_error(w, p);
+		return;
+	case SLU_PACKET_ECHO:
+		echo(w, p);
 		return;
 	case SLU_PACKET_OTHER:
 		slu_worker_except(w, p);

@@ -89,6 +89,7 @@ struct slu_worker {
 
 	struct slu_live *backend_live, *listener_live; /* [SLU_LIVE_MAX] */
 	uint32_t *port_cursor;                         /* [SLU_LIVE_MAX], by backend */
+	uint32_t outbound_turn;                        /* of SNAT's ports for TCP */
 	uint32_t rr_cursor[1024];                      /* by group index */
 
 	struct rte_ring *handover;   /* mbufs from other workers */
@@ -189,6 +190,12 @@ bool slu_worker_try_next(struct slu_worker *w, struct slu_packet *p);
 
 /* In NAT mode both directions know the client's address and port, so these choose the worker. */
 uint32_t slu_worker_nat_owner(const struct slu_dataplane *dp, uint8_t family, const uint8_t *client, slu_be16 port);
+
+/* The same of a packet: by its source, or if reply its destination. */
+uint32_t slu_worker_peer_owner(const struct slu_worker *w, const struct slu_packet *p, bool reply);
+
+/* May this TCP segment open a session? If not it is taken. */
+bool slu_worker_opens(struct slu_worker *w, struct slu_packet *p);
 
 /* Processes one understood packet (plain ones with their hash); the slow half of a burst. Takes the packet. */
 void slu_worker_dispatch(struct slu_worker *w, struct slu_packet *p);

@@ -432,6 +432,23 @@ static void add_wanted(struct slu_address *wanted, uint32_t *count, const struct
 		(struct slu_address){.ip = *ip, .bits = bits, .prefix_route = prefix_route, .ifindex = ifindex};
 }
 
+/* The public addresses that this node gives out; the others are those of other nodes of the cluster. */
+static void add_public(const struct slu_kernel *kernel, const struct slu_generation *generation,
+	struct slu_address *wanted, uint32_t *count)
+{
+	for (uint32_t i = 0; i < generation->outbound_count; i++) {
+		const struct slu_outbound *o = &generation->outbound[i];
+
+		for (unsigned int family = 0; family < 2; family++)
+			for (uint32_t a = 0; a < o->own_count[family]; a++) {
+				const struct slu_ip *ip = &o->addresses[family][a];
+
+				add_wanted(wanted, count, ip, family ? 128 : 32, false,
+					home_port(kernel, ip)->tap.ifindex);
+			}
+	}
+}
+
 static uint32_t collect(
 	const struct slu_kernel *kernel, const struct slu_generation *generation, struct slu_address *wanted)
 {
@@ -459,6 +476,7 @@ static uint32_t collect(
 
 		add_wanted(wanted, &count, ip, ip->family == 4 ? 32 : 128, false, home_port(kernel, ip)->tap.ifindex);
 	}
+	add_public(kernel, generation, wanted, &count);
 	return count;
 }
 
@@ -473,6 +491,8 @@ void slu_kernel_set_generation(struct slu_kernel *kernel, const struct slu_gener
 	kernel->next_group = kernel->next_backend = 0;
 	for (uint32_t p = 0; p < kernel->settings.port_count; p++)
 		room += kernel->settings.ports[p].config->address_count;
+	for (uint32_t i = 0; i < generation->outbound_count; i++)
+		room += generation->outbound[i].own_count[0] + generation->outbound[i].own_count[1];
 	wanted = calloc(room + 1, sizeof(*wanted));
 	if (wanted && ifindexes) {
 		for (uint32_t p = 0; p < kernel->settings.port_count; p++)

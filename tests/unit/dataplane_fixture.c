@@ -193,7 +193,7 @@ void fixture_destroy(struct fixture *f)
 
 /* ------------------------------------------------------------------ packets */
 
-static uint16_t sum16(uint32_t sum, const uint8_t *p, size_t n)
+uint16_t fixture_sum16(uint32_t sum, const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n; i += 2)
 		sum += (uint32_t)p[i] << 8 | (i + 1 < n ? p[i + 1] : 0);
@@ -204,7 +204,7 @@ static uint16_t sum16(uint32_t sum, const uint8_t *p, size_t n)
 
 static uint32_t pseudo(const uint8_t *src, const uint8_t *dst, unsigned int n, uint8_t protocol, uint32_t length)
 {
-	return (uint32_t)sum16(0, src, n) + sum16(0, dst, n) + protocol + length;
+	return (uint32_t)fixture_sum16(0, src, n) + fixture_sum16(0, dst, n) + protocol + length;
 }
 
 static void put16(uint8_t *p, uint16_t v)
@@ -247,6 +247,14 @@ static unsigned int write_upper(
 		l4[header + i] = (uint8_t)(i * 7 + flow->sport);
 	if (later)
 		return bytes;
+	if (flow->protocol == 1 || flow->protocol == 58) {
+		l4[0] = flow->flags;
+		put16(l4 + 4, flow->sport);
+		put16(l4 + 6, (uint16_t)flow->seq);
+		put16(l4 + 2,
+			(uint16_t)~fixture_sum16(flow->protocol == 1 ? 0 : pseudo(src, dst, n, 58, bytes), l4, bytes));
+		return bytes;
+	}
 	put16(l4, flow->sport);
 	put16(l4 + 2, flow->dport);
 	if (flow->protocol == 6) {
@@ -258,7 +266,7 @@ static unsigned int write_upper(
 	} else {
 		put16(l4 + 4, (uint16_t)bytes);
 	}
-	checksum = (uint16_t)~sum16(pseudo(src, dst, n, flow->protocol, bytes), l4, bytes);
+	checksum = (uint16_t)~fixture_sum16(pseudo(src, dst, n, flow->protocol, bytes), l4, bytes);
 	if (flow->protocol == 17 && checksum == 0)
 		checksum = 0xFFFF;
 	put16(l4 + (flow->protocol == 6 ? 16 : 6), checksum);
@@ -280,7 +288,7 @@ static unsigned int write_ip(uint8_t *ip, const struct flow *flow)
 		put16(ip + 6, flow->fragment);
 		ip[8] = flow->ttl ? flow->ttl : 64;
 		ip[9] = flow->protocol;
-		put16(ip + 10, (uint16_t)~sum16(0, ip, 20));
+		put16(ip + 10, (uint16_t)~fixture_sum16(0, ip, 20));
 		return bytes;
 	}
 	memset(ip, 0, 40);
@@ -350,7 +358,7 @@ void fixture_parse(struct seen *s)
 		f->protocol = ip[9];
 		f->ttl = ip[8];
 		f->fragment = get16(ip + 6) & 0x3FFF;
-		s->checksums_right = sum16(0, ip, (size_t)(l4 - ip)) == 0xFFFF;
+		s->checksums_right = fixture_sum16(0, ip, (size_t)(l4 - ip)) == 0xFFFF;
 	} else {
 		n = 16;
 		l4 = ip + 40;
@@ -372,6 +380,12 @@ void fixture_parse(struct seen *s)
 	f->sport = get16(l4);
 	f->dport = get16(l4 + 2);
 	f->payload = (uint16_t)(upper - (f->protocol == 6 ? 20 : 8));
+	if (f->protocol == 1 || f->protocol == 58) {
+		f->flags = l4[0];
+		f->sport = get16(l4 + 4);
+		f->dport = 0;
+		f->seq = get16(l4 + 6);
+	}
 	if (f->protocol == 6) {
 		f->flags = l4[13];
 		f->seq = get32(l4 + 4);
@@ -381,10 +395,76 @@ void fixture_parse(struct seen *s)
 		return; /* the checksum covers the other fragments too */
 	pseudo_sum =
 		f->protocol == 1 ? 0 : pseudo(ip + (n == 4 ? 12 : 8), ip + (n == 4 ? 16 : 24), n, f->protocol, upper);
-	sum = sum16(pseudo_sum, l4, upper);
+	sum = fixture_sum16(pseudo_sum, l4, upper);
 	if (f->protocol == 17 && get16(l4 + 6) == 0)
 		return;
 	s->checksums_right = s->checksums_right && sum == 0xFFFF;
+}
+
+static unsigned int ip_header(const struct fixture *f)
+{
+	return f->family == 4 ? 20 : 40;
+}
+
+struct rte_mbuf *fixture_too_big(
+	const struct fixture *f, const struct slu_ip *router, struct rte_mbuf *about, unsigned int quote)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + ip_header(f) + 8 + quote)), *ip = frame + 14,
+		*icmp;
+	const uint8_t *inner = rte_pktmbuf_mtod_offset(about, const uint8_t *, 14);
+	unsigned int bytes = 8 + quote;
+	uint16_t checksum;
+	uint32_t sum = 0;
+
+	memset(frame, 0, 14 + ip_header(f) + 8);
+	frame[12] = f->family == 4 ? 0x08 : 0x86;
+	frame[13] = f->family == 4 ? 0x00 : 0xDD;
+	icmp = ip + ip_header(f);
+	memcpy(icmp + 8, inner, quote);
+	if (f->family == 4) {
+		ip[0] = 0x45;
+		ip[2] = (uint8_t)((20 + bytes) >> 8);
+		ip[3] = (uint8_t)(20 + bytes);
+		ip[8] = 60;
+		ip[9] = 1;
+		memcpy(ip + 12, router->bytes, 4);
+		memcpy(ip + 16, inner + 12, 4);
+		checksum = (uint16_t)~fixture_sum16(0, ip, 20);
+		ip[10] = (uint8_t)(checksum >> 8);
+		ip[11] = (uint8_t)checksum;
+		icmp[0] = 3;
+		icmp[1] = 4;
+		icmp[6] = 0x05;
+	} else {
+		ip[0] = 0x60;
+		ip[4] = (uint8_t)(bytes >> 8);
+		ip[5] = (uint8_t)bytes;
+		ip[6] = 58;
+		ip[7] = 60;
+		memcpy(ip + 8, router->bytes, 16);
+		memcpy(ip + 24, inner + 8, 16);
+		icmp[0] = 2;
+		icmp[6] = 0x05;
+		sum = (uint32_t)fixture_sum16(0, ip + 8, 32) + 58 + bytes;
+	}
+	checksum = (uint16_t)~fixture_sum16(sum, icmp, bytes);
+	icmp[2] = (uint8_t)(checksum >> 8);
+	icmp[3] = (uint8_t)checksum;
+	rte_pktmbuf_free(about);
+	return m;
+}
+
+struct seen fixture_inside(const struct fixture *f, const struct seen *s)
+{
+	struct seen in = {.mbuf = rte_pktmbuf_alloc(pool)};
+	unsigned int bytes = s->mbuf->data_len - 14 - ip_header(f) - 8;
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(in.mbuf, (uint16_t)(14 + bytes));
+
+	memcpy(frame, rte_pktmbuf_mtod(s->mbuf, uint8_t *), 14);
+	memcpy(frame + 14, rte_pktmbuf_mtod_offset(s->mbuf, uint8_t *, 14 + ip_header(f) + 8), bytes);
+	fixture_parse(&in);
+	return in;
 }
 
 struct seen fixture_collect(struct fixture *f, struct slu_worker *w)

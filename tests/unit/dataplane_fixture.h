@@ -51,11 +51,11 @@ struct fixture {
 /* What a test knows about a packet: how to build one, and what came out. */
 struct flow {
 	struct slu_ip src, dst;
-	uint16_t sport, dport; /* host order */
-	uint8_t protocol, flags, ttl;
-	uint16_t payload;  /* bytes */
-	uint16_t vlan;     /* 0: untagged */
-	uint16_t fragment; /* flags and offset as in IPv4: 0x2000 more, low bits offset / 8 */
+	uint16_t sport, dport;        /* host order */
+	uint8_t protocol, flags, ttl; /* of an ICMP echo: flags is its type, sport its identifier, seq its sequence */
+	uint16_t payload;             /* bytes */
+	uint16_t vlan;                /* 0: untagged */
+	uint16_t fragment;            /* flags and offset as in IPv4: 0x2000 more, low bits offset / 8 */
 	uint16_t id;
 	uint32_t seq, ack;
 };
@@ -94,6 +94,14 @@ struct seen fixture_give(struct fixture *f, uint16_t in_port, struct rte_mbuf *m
 struct seen fixture_collect(struct fixture *f, struct slu_worker *w);
 /* Parses a frame with code of its own and checks every checksum that can be. */
 void fixture_parse(struct seen *s);
+
+/* Ones' complement sum of big-endian words, on top of another. */
+uint16_t fixture_sum16(uint32_t sum, const uint8_t *p, size_t n);
+/* "Packet too big" from a router about a packet that it saw (and that this frees), quoting so many bytes of it. */
+struct rte_mbuf *fixture_too_big(
+	const struct fixture *f, const struct slu_ip *router, struct rte_mbuf *about, unsigned int quote);
+/* The packet inside an ICMP error that came out; the caller frees its mbuf. */
+struct seen fixture_inside(const struct fixture *f, const struct seen *s);
 
 /* The reply to a packet that reached a backend. */
 struct flow fixture_reply(const struct flow *arrived, uint8_t flags);

@@ -32,77 +32,6 @@ static unsigned int header(void)
 	return f.family == 4 ? 20 : 40;
 }
 
-static uint16_t sum16(uint32_t sum, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i += 2)
-		sum += (uint32_t)p[i] << 8 | (i + 1 < n ? p[i + 1] : 0);
-	while (sum >> 16)
-		sum = (sum & 0xFFFF) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-/* "Packet too big" from a router about a packet that it saw, quoting so many bytes. */
-static struct rte_mbuf *too_big(const struct slu_ip *router, struct rte_mbuf *about, unsigned int quote)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(fixture_pool());
-	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + header() + 8 + quote)), *ip = frame + 14,
-		*icmp;
-	const uint8_t *inner = rte_pktmbuf_mtod_offset(about, const uint8_t *, 14);
-	unsigned int bytes = 8 + quote;
-	uint16_t checksum;
-	uint32_t sum = 0;
-
-	memset(frame, 0, 14 + header() + 8);
-	frame[12] = f.family == 4 ? 0x08 : 0x86;
-	frame[13] = f.family == 4 ? 0x00 : 0xDD;
-	icmp = ip + header();
-	memcpy(icmp + 8, inner, quote);
-	if (f.family == 4) {
-		ip[0] = 0x45;
-		ip[2] = (uint8_t)((20 + bytes) >> 8);
-		ip[3] = (uint8_t)(20 + bytes);
-		ip[8] = 60;
-		ip[9] = 1;
-		memcpy(ip + 12, router->bytes, 4);
-		memcpy(ip + 16, inner + 12, 4);
-		checksum = (uint16_t)~sum16(0, ip, 20);
-		ip[10] = (uint8_t)(checksum >> 8);
-		ip[11] = (uint8_t)checksum;
-		icmp[0] = 3;
-		icmp[1] = 4;
-		icmp[6] = 0x05;
-	} else {
-		ip[0] = 0x60;
-		ip[4] = (uint8_t)(bytes >> 8);
-		ip[5] = (uint8_t)bytes;
-		ip[6] = 58;
-		ip[7] = 60;
-		memcpy(ip + 8, router->bytes, 16);
-		memcpy(ip + 24, inner + 8, 16);
-		icmp[0] = 2;
-		icmp[6] = 0x05;
-		sum = (uint32_t)sum16(0, ip + 8, 32) + 58 + bytes;
-	}
-	checksum = (uint16_t)~sum16(sum, icmp, bytes);
-	icmp[2] = (uint8_t)(checksum >> 8);
-	icmp[3] = (uint8_t)checksum;
-	rte_pktmbuf_free(about);
-	return m;
-}
-
-/* The packet inside an error that came out. */
-static struct seen inside(const struct seen *s)
-{
-	struct seen in = {.mbuf = rte_pktmbuf_alloc(fixture_pool())};
-	unsigned int bytes = s->mbuf->data_len - 14 - header() - 8;
-	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(in.mbuf, (uint16_t)(14 + bytes));
-
-	memcpy(frame, rte_pktmbuf_mtod(s->mbuf, uint8_t *), 14);
-	memcpy(frame + 14, rte_pktmbuf_mtod_offset(s->mbuf, uint8_t *, 14 + header() + 8), bytes);
-	fixture_parse(&in);
-	return in;
-}
-
 static void icmp__router_beyond_the_balancer__reaches_the_client_as_if_about_its_own_packet(void **state)
 {
 	struct flow syn = fixture_request(&f, 6, 80, SYN), arrived = fixture_connect(&f, &syn), data = arrived;
@@ -113,14 +42,14 @@ static void icmp__router_beyond_the_balancer__reaches_the_client_as_if_about_its
 	(void)state;
 	data.flags = ACK;
 	data.payload = 100;
-	s = fixture_give(&f, BACKEND_PORT, too_big(&router, fixture_packet(&data), header() + 20 + 100));
+	s = fixture_give(&f, BACKEND_PORT, fixture_too_big(&f, &router, fixture_packet(&data), header() + 20 + 100));
 	assert_true(s.sent);
 	assert_int_equal(s.port, CLIENT_PORT);
 	assert_true(s.checksums_right); /* of the outer packet: IP, ICMP */
 	fixture_assert_ip(&s.flow.src, &vip);
 	fixture_assert_ip(&s.flow.dst, &client);
 	assert_int_equal(rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, 14 + header())[6], 0x05);
-	in = inside(&s);
+	in = fixture_inside(&f, &s);
 	fixture_assert_ip(&in.flow.src, &client);
 	fixture_assert_ip(&in.flow.dst, &vip);
 	assert_int_equal(in.flow.sport, 40000);
@@ -139,12 +68,12 @@ static void icmp__router_before_the_balancer__reaches_the_backend(void **state)
 	(void)state;
 	data = fixture_reply(&syn, ACK);
 	data.payload = 31;
-	s = fixture_give(&f, CLIENT_PORT, too_big(&router, fixture_packet(&data), header() + 20 + 31));
+	s = fixture_give(&f, CLIENT_PORT, fixture_too_big(&f, &router, fixture_packet(&data), header() + 20 + 31));
 	assert_true(s.sent && s.checksums_right);
 	assert_int_equal(s.port, BACKEND_PORT);
 	fixture_assert_ip(&s.flow.src, &arrived.src);
 	fixture_assert_ip(&s.flow.dst, &arrived.dst);
-	in = inside(&s);
+	in = fixture_inside(&f, &s);
 	fixture_assert_ip(&in.flow.src, &arrived.dst);
 	assert_int_equal(in.flow.dport, arrived.sport);
 	assert_true(in.checksums_right);
@@ -155,11 +84,12 @@ static void icmp__eight_bytes_quoted__are_enough(void **state)
 {
 	struct flow syn = fixture_request(&f, 6, 80, SYN), arrived = fixture_connect(&f, &syn);
 	struct slu_ip router = fixture_ip(f.family == 4 ? "198.18.2.1" : "fd00:2::1");
-	struct seen s = fixture_give(&f, BACKEND_PORT, too_big(&router, fixture_packet(&arrived), header() + 8));
+	struct seen s =
+		fixture_give(&f, BACKEND_PORT, fixture_too_big(&f, &router, fixture_packet(&arrived), header() + 8));
 
 	(void)state;
 	assert_true(s.sent && s.checksums_right);
-	s = fixture_give(&f, BACKEND_PORT, too_big(&router, fixture_packet(&arrived), header() + 7));
+	s = fixture_give(&f, BACKEND_PORT, fixture_too_big(&f, &router, fixture_packet(&arrived), header() + 7));
 	assert_false(s.sent);
 	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_ICMP_BAD), 1);
 }
@@ -168,17 +98,19 @@ static void icmp__wrong_checksum_or_no_session__is_dropped_and_counted(void **st
 {
 	struct flow syn = fixture_request(&f, 6, 80, SYN), arrived = fixture_connect(&f, &syn), other = arrived;
 	struct slu_ip router = fixture_ip(f.family == 4 ? "198.18.2.1" : "fd00:2::1");
-	struct rte_mbuf *m = too_big(&router, fixture_packet(&arrived), header() + 20);
+	struct rte_mbuf *m = fixture_too_big(&f, &router, fixture_packet(&arrived), header() + 20);
 
 	(void)state;
 	rte_pktmbuf_mtod_offset(m, uint8_t *, 14 + header())[7] ^= 1;
 	assert_false(fixture_give(&f, BACKEND_PORT, m).sent);
 	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_ICMP_BAD), 1);
 	other.sport ^= 1;
-	assert_false(fixture_give(&f, BACKEND_PORT, too_big(&router, fixture_packet(&other), header() + 20)).sent);
+	assert_false(fixture_give(&f, BACKEND_PORT, fixture_too_big(&f, &router, fixture_packet(&other), header() + 20))
+			     .sent);
 	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_ICMP_NO_SESSION), 1);
 	other.src = fixture_ip(f.family == 4 ? "198.18.1.2" : "fd00:1::2");
-	assert_true(fixture_give(&f, BACKEND_PORT, too_big(&router, fixture_packet(&other), header() + 20)).exception);
+	assert_true(fixture_give(&f, BACKEND_PORT, fixture_too_big(&f, &router, fixture_packet(&other), header() + 20))
+			    .exception);
 }
 
 static void fragments__follow_the_first_ones_session(void **state)
@@ -229,14 +161,14 @@ static void fragments__checksum_of_the_whole__is_right_after_translation(void **
 	memcpy(rte_pktmbuf_mtod_offset(part, uint8_t *, at), bytes, 200);
 	s = fixture_give(&f, CLIENT_PORT, part);
 	assert_true(s.sent);
-	sum = sum16(0, rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, at), 200);
-	sum += sum16(0, s.flow.src.bytes, 16);
-	sum += sum16(0, s.flow.dst.bytes, 16);
+	sum = fixture_sum16(0, rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, at), 200);
+	sum += fixture_sum16(0, s.flow.src.bytes, 16);
+	sum += fixture_sum16(0, s.flow.dst.bytes, 16);
 	part = fixture_packet(&later);
 	memcpy(rte_pktmbuf_mtod_offset(part, uint8_t *, at), bytes + 200, 208);
 	s = fixture_give(&f, CLIENT_PORT, part);
 	assert_true(s.sent);
-	checksum = sum16(sum + 17 + 408, rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, at), 208);
+	checksum = fixture_sum16(sum + 17 + 408, rte_pktmbuf_mtod_offset(s.mbuf, uint8_t *, at), 208);
 	assert_int_equal(checksum, 0xFFFF);
 	rte_pktmbuf_free(m);
 }
@@ -272,7 +204,7 @@ static void fragments__first_without_a_whole_header__is_dropped(void **state)
 
 		ip[3] -= 8;
 		ip[10] = ip[11] = 0;
-		checksum = (uint16_t)~sum16(0, ip, 20);
+		checksum = (uint16_t)~fixture_sum16(0, ip, 20);
 		ip[10] = (uint8_t)(checksum >> 8);
 		ip[11] = (uint8_t)checksum;
 	} else {

@@ -1,0 +1,289 @@
+#include "host/dataplane/outbound.h"
+
+#include "host/dataplane/forward.h"
+#include "host/dataplane/lifecycle.h"
+#include "host/dataplane/local_port.h"
+#include "host/dataplane/outbound_port.h"
+
+static const uint8_t *source_of(const struct slu_packet *p)
+{
+	return slu_packet_l3(p) + (p->family == 4 ? 12 : 8);
+}
+
+static const uint8_t *destination_of(const struct slu_packet *p)
+{
+	return slu_packet_l3(p) + (p->family == 4 ? 16 : 24);
+}
+
+static const struct slu_outbound *service_of(const struct slu_worker *w, const struct slu_packet *p, const uint8_t *ip)
+{
+	return slu_prefix_set_find(&w->index->inside, (uint32_t)(p->key.rest >> 40), p->family, ip);
+}
+
+static bool is_eip(const struct slu_outbound *service)
+{
+	return service->service.mode == SLU_MODE_EIP;
+}
+
+/* ------------------------------------------------------------- what goes out */
+
+/* The network's broadcast address, if it has one. */
+static bool is_broadcast(const struct slu_prefix *network, const uint8_t *ip)
+{
+	uint32_t hosts = network->bits < 31 ? UINT32_MAX >> network->bits : 0, address, own;
+
+	if (network->ip.family != 4 || !hosts)
+		return false;
+	address = __builtin_bswap32(slu_packet_load32(ip));
+	own = __builtin_bswap32(slu_packet_load32(network->ip.bytes));
+	return address == (own | hosts);
+}
+
+static bool is_of_node(const struct slu_worker *w, uint8_t family, const uint8_t *ip)
+{
+	for (uint32_t i = 0; i < w->generation->node_count; i++) {
+		const struct slu_prefix *own = &w->generation->node[i];
+
+		if (own->ip.family == family &&
+			(!memcmp(own->ip.bytes, ip, family == 4 ? 4 : 16) || is_broadcast(own, ip)))
+			return true;
+	}
+	return false;
+}
+
+/* Whether an address can be a host outside: not multicast, loopback or of one link. */
+static bool is_global(uint8_t family, const uint8_t *ip)
+{
+	static const uint8_t zero[15];
+
+	if (family == 4)
+		return ip[0] != 0 && ip[0] != 127 && ip[0] < 224 && !(ip[0] == 169 && ip[1] == 254);
+	return ip[0] != 0xFF && !(ip[0] == 0xFE && (ip[1] & 0xC0) == 0x80) && memcmp(ip, zero, sizeof(zero)) != 0;
+}
+
+static bool is_outside(const struct slu_worker *w, const struct slu_packet *p)
+{
+	const uint8_t *ip = destination_of(p);
+
+	return is_global(p->family, ip) && !is_of_node(w, p->family, ip) && !service_of(w, p, ip);
+}
+
+static bool is_echo_reply(const struct slu_packet *p)
+{
+	return p->kind == SLU_PACKET_ECHO &&
+	       slu_packet_l4(p)[0] == (p->family == 4 ? SLU_ICMP_ECHO_REPLY : SLU_ICMPV6_ECHO_REPLY);
+}
+
+/* ------------------------------------------------------------------ creation */
+
+static void put_source(struct slu_session_table *t, uint32_t sid, const uint8_t *ip)
+{
+	if (sid & SLU_ENTRY_IPV6)
+		memcpy(slu_session_table_addresses(t, sid)->address[SLU_DIR_REPLY], ip, 16);
+	else
+		memcpy(&slu_session_table_hot(t, sid)->tuple[SLU_DIR_REPLY].src, ip, 4);
+}
+
+static void put_destination(struct slu_session_table *t, uint32_t sid, const uint8_t *ip)
+{
+	if (sid & SLU_ENTRY_IPV6)
+		memcpy(slu_session_table_addresses(t, sid)->address[SLU_DIR_REPLY] + 16, ip, 16);
+	else
+		memcpy(&slu_session_table_hot(t, sid)->tuple[SLU_DIR_REPLY].dst, ip, 4);
+}
+
+/* Where return traffic will enter, if that is known; only several workers care. */
+static uint16_t way_back(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_nexthop *hop = NULL;
+	bool no_route;
+
+	if (w->dp->workers > 1)
+		hop = slu_forward_nexthop(w, sid, SLU_DIR_REQUEST, &no_route);
+	return hop ? hop->port : SLU_PORTS_MAX;
+}
+
+/*
+ * The reply's tuple. to: the EIP that is called, NULL: somebody outside. as: the service that lends the source its
+ * address, NULL: it keeps its own. Returns 0 or the reason.
+ */
+static int fill_reply(struct slu_worker *w, uint32_t sid, const struct slu_packet *p, const struct slu_outbound *to,
+	const struct slu_outbound *as)
+{
+	struct slu_session_table *t = &w->table;
+	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	struct slu_session_key key;
+
+	put_source(t, sid, to ? to->private_ip.bytes : destination_of(p));
+	hot->tuple[SLU_DIR_REPLY].sport = hot->tuple[SLU_DIR_REQUEST].dport;
+	if (as && !is_eip(as))
+		return slu_outbound_port_choose(w, sid, as, way_back(w, sid));
+	put_destination(t, sid, as ? as->service.address.bytes : source_of(p));
+	hot->tuple[SLU_DIR_REPLY].dport = hot->tuple[SLU_DIR_REQUEST].sport;
+	if (!as)
+		hot->flags |= SLU_SESSION_NAT;
+	key = slu_session_table_key(t, sid, SLU_DIR_REPLY);
+	return slu_session_table_find(t, slu_session_table_hash(t, &key), &key) ? SLU_COUNT_DROP_NO_PUBLIC_PORT : 0;
+}
+
+static uint32_t create(struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *to,
+	const struct slu_outbound *as, enum slu_counter *why)
+{
+	uint32_t sid;
+	int reason;
+
+	*why = SLU_COUNT_DROP_BAD_ADDRESS;
+	if (slu_lifecycle_bad_source(p))
+		return 0;
+	*why = SLU_COUNT_DROP_TABLE_FULL;
+	sid = slu_session_table_alloc(&w->table, p->family == 6);
+	if (!sid)
+		return 0;
+	slu_lifecycle_fill_request(&w->table, sid, p);
+	reason = fill_reply(w, sid, p, to, as);
+	if (!reason)
+		reason = slu_lifecycle_publish(w, sid, to ? &to->service : &as->service, NULL);
+	if (!reason)
+		return sid;
+	*why = (enum slu_counter)reason;
+	slu_session_table_release(&w->table, sid);
+	return 0;
+}
+
+/* --------------------------------------------------------------- which worker */
+
+/* Between two EIPs both see the other's public address: the same worker whoever sends. */
+static uint32_t hairpin_owner(const struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *as)
+{
+	const uint8_t *from = as->service.address.bytes, *to = destination_of(p);
+	uint64_t ports = p->key.rest, h[2];
+
+	if (p->family == 4) {
+		h[0] = slu_packet_load32(from);
+		h[1] = slu_packet_load32(to);
+	} else {
+		h[0] = slu_packet_load64(from) ^ slu_packet_load64(from + 8);
+		h[1] = slu_packet_load64(to) ^ slu_packet_load64(to + 8);
+	}
+	h[0] = slu_session_table_mix(h[0] ^ (uint64_t)(uint16_t)ports << 40 ^ w->table.keys[0], w->table.keys[1]);
+	h[1] = slu_session_table_mix(
+		h[1] ^ (uint64_t)(uint16_t)(ports >> 16) << 40 ^ w->table.keys[0], w->table.keys[1]);
+	return (uint32_t)((h[0] ^ h[1]) >> 32) % w->dp->workers;
+}
+
+/* The worker of a session that does not exist yet. */
+static uint32_t owner_of(const struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *to,
+	const struct slu_outbound *as)
+{
+	if (as && !is_eip(as))
+		return p->protocol == SLU_PROTO_TCP ? w->id : slu_outbound_port_chooser(w, &p->key);
+	if (to && as)
+		return hairpin_owner(w, p, as);
+	return slu_worker_peer_owner(w, p, !to);
+}
+
+static bool is_syn(const struct slu_packet *p)
+{
+	return p->protocol == SLU_PROTO_TCP && (p->tcp_flags & (SLU_TCP_SYN | SLU_TCP_ACK)) == SLU_TCP_SYN;
+}
+
+/* Passes the packet to the worker that it belongs to, if that is another. A backend's reply in mode NAT looks like it
+ * goes out, so its worker looks first. */
+static bool passed_on(
+	struct slu_worker *w, struct slu_packet *p, const struct slu_outbound *to, const struct slu_outbound *as)
+{
+	uint32_t owner;
+
+	if (w->dp->workers == 1 || p->hops == SLU_HOPS_FINAL)
+		return false;
+	if (!to && p->hops == 0 && w->index->has_nat && !is_syn(p)) {
+		owner = slu_worker_peer_owner(w, p, true);
+		if (owner != w->id) {
+			slu_worker_hand_over(w, p, owner, false);
+			return true;
+		}
+	}
+	owner = owner_of(w, p, to, as);
+	if (owner == w->id)
+		return false;
+	slu_worker_hand_over(w, p, owner, true);
+	return true;
+}
+
+/* -------------------------------------------------------------------- packets */
+
+static void open_session(
+	struct slu_worker *w, struct slu_packet *p, const struct slu_outbound *to, const struct slu_outbound *as)
+{
+	enum slu_counter why;
+	uint32_t sid;
+
+	if (passed_on(w, p, to, as))
+		return;
+	if (p->kind == SLU_PACKET_LATER_FRAGMENT) {
+		if (!slu_worker_try_next(w, p))
+			slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_FRAGMENT_FIRST);
+		return;
+	}
+	if (is_echo_reply(p)) {
+		slu_worker_except(w, p);
+		return;
+	}
+	if (p->protocol == SLU_PROTO_TCP && !slu_worker_opens(w, p))
+		return;
+	if (p->kind == SLU_PACKET_FIRST_FRAGMENT && slu_worker_try_next(w, p))
+		return;
+	sid = create(w, p, to, as, &why);
+	if (sid)
+		slu_forward_packet(w, p, sid, SLU_DIR_REQUEST);
+	else
+		slu_worker_drop(w, p->mbuf, why);
+}
+
+/* For a public address of SNAT, and its session is not here. */
+static void for_public(struct slu_worker *w, struct slu_packet *p)
+{
+	if (w->dp->workers > 1 && p->hops == 0 && p->kind != SLU_PACKET_LATER_FRAGMENT) {
+		uint32_t owner = slu_outbound_port_owner(w->dp, p->in_port, &p->key);
+
+		if (owner != w->id) {
+			slu_worker_hand_over(w, p, owner, false);
+			return;
+		}
+	}
+	if (slu_worker_try_next(w, p))
+		return;
+	if (p->kind == SLU_PACKET_ECHO)
+		slu_worker_except(w, p); /* the node answers */
+	else
+		slu_worker_drop(w, p->mbuf,
+			p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST
+							     : SLU_COUNT_DROP_SNAT_NO_SESSION);
+}
+
+static bool has_no_ports(const struct slu_packet *p)
+{
+	return p->kind == SLU_PACKET_LATER_FRAGMENT && !(uint32_t)p->key.rest;
+}
+
+bool slu_outbound_take(struct slu_worker *w, struct slu_packet *p, const struct slu_address_entry *address)
+{
+	const struct slu_outbound *as, *to = NULL;
+
+	if (address && !address->outbound)
+		return false;
+	as = service_of(w, p, source_of(p));
+	if (address)
+		to = is_eip(address->outbound) ? address->outbound : NULL;
+	else if (!as || !is_outside(w, p))
+		return false;
+	if (has_no_ports(p)) {
+		if (!slu_worker_try_next(w, p))
+			slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_FRAGMENT_FIRST);
+	} else if (address && !to) {
+		for_public(w, p);
+	} else {
+		open_session(w, p, to, as);
+	}
+	return true;
+}
