@@ -89,6 +89,11 @@ static void add_endpoint(struct evbuffer *to, const char *key, const struct slu_
 		evbuffer_add_printf(to, ",\"%s\":{\"address\":\"%s\",\"port\":%u}", key, slu_ip_format(ip, text), port);
 }
 
+static const char *protocol_name(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "icmp";
+}
+
 static void add_direction(struct evbuffer *to, const char *key, const struct slu_api_direction *direction)
 {
 	evbuffer_add_printf(to, ",\"%s\":{\"owner\":\"%s\",\"packets\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", key,
@@ -110,7 +115,7 @@ static bool show(void *arg, const struct slu_api_session *session)
 	evbuffer_add_printf(to,
 		"%s{\"listener\":\"%s\",\"backend\":\"%s\",\"protocol\":\"%s\",\"vpc\":%u,\"mode\":\"%s\"",
 		walk->first ? "" : ",\n", listener_name(walk, session->listener_id),
-		backend_name(walk, session->backend_id), session->protocol == IPPROTO_TCP ? "tcp" : "udp", session->vpc,
+		backend_name(walk, session->backend_id), protocol_name(session->protocol), session->vpc,
 		slu_schema_modes[session->mode]);
 	add_endpoint(to, "client", &session->client, session->client_port);
 	add_endpoint(to, "vip", &session->vip, session->vip_port);
