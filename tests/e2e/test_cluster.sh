@@ -11,6 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 kind=${KIND:-card} interval_ms=200
 timeout_s=10 # of established sessions and of UDP
+strays=
 quiet_s=25   # of traffic that software does not see: more than two time-outs
 
 kill_node() {
@@ -18,11 +19,25 @@ kill_node() {
 	lab_stamp_tell s fault "kill n$1" || return 1
 	lab_node_kill "$1"
 	lab_until 5 'the router has noticed' next_hops $((LAB_NODES - 1)) || return 1
-	sleep 3
+	lab_until 5 'the nodes have noticed' every_node_sees $((LAB_NODES - 1)) || return 1
+	strays=$(stray 20 1)
+	sleep 2
 	carriers "$LAB/after"
 	echo "carried by n1 n2 n3: before $(shares "$LAB/before"); after $(shares "$LAB/after");" \
 		"$(moved "$LAB/before" "$LAB/after" "n$1") flows moved between survivors" >&3
 	nobody_lost s
+}
+
+# stray COUNT SECONDS: RSTs that come back to segments of no session.
+stray() {
+	lab_in client tests/lab/stray.py 198.18.3.10 198.18.10.1 4001 "$1" "$2"
+}
+
+# A node that has not heard of a session yet must not end it; later on somebody has to.
+rst_in_quiet_time() {
+	tap_eq 'RSTs within a second after the nodes noticed' "$strays" 0 || return 1
+	sleep 2
+	tap_eq 'RSTs later' "$(stray 20 0.2)" 20
 }
 
 return_node() {
@@ -95,7 +110,7 @@ start_cluster "established_s: $timeout_s, udp_s: $timeout_s"
 lab_birds
 set +e
 
-tap_plan 10
+tap_plan 11
 tap 'three nodes join, announce themselves, and the router spreads over all' lab_until 20 'the cluster' cluster_is_whole
 start_traffic s $interval_ms
 tap '200 connections and 40 flows are there' lab_until 20 'all of them' all_count s
@@ -109,6 +124,7 @@ tap "$quiet_s s at time-outs of $timeout_s s: no session is forgotten anywhere" 
 tap 'n2 is killed, agent and card: nobody is lost' kill_node 2
 tap 'and no connection was silent for a second' gap_below s 1000
 echo "longest gap $(lab_stamp_tell s gap) ms" >&3
+tap 'segments of no session are answered with RST, but not in the first seconds' rst_in_quiet_time
 tap 'n2 returns and takes its share: nobody is lost' return_node 2
 tap 'n3 is drained, then ended: nobody is lost' drain 3
 lab_stamp_tell s end >/dev/null
