@@ -12,11 +12,21 @@ fuzz: $$(FUZZERS) ## parsers of bytes from outside, FUZZ_SECONDS each (20)
 .PHONY: fuzz
 
 # The judge of connections, for the laboratory (tests/lab/stamp).
-STAMP_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lab/stamp/*.c))
-$(STAMP_OBJS): CFLAGS += -D_GNU_SOURCE
+STAMP_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lab/stamp/*.c) tests/lab/line.c)
+$(B)/tests/lab/line.o $(STAMP_OBJS): CFLAGS += -D_GNU_SOURCE
 $(B)/tests/lab/stamp/stamp: $(STAMP_OBJS)
 	$(CC) $(LDFLAGS) $^ -o $@
 PROGRAMS += $(B)/tests/lab/stamp/stamp
+
+# Cables that can be made bad (tests/lab/wire).
+WIRE_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lab/wire/*.c))
+$(WIRE_OBJS): CFLAGS += -D_GNU_SOURCE
+$(B)/tests/lab/wire/wire: $(WIRE_OBJS) $(B)/tests/lab/line.o
+	$(CC) $(LDFLAGS) $^ -o $@
+PROGRAMS += $(B)/tests/lab/wire/wire
+
+UNIT_TESTS += tests/unit/test_wire.sh
+tests/unit/test_wire.sh: $(B)/tests/lab/wire/wire
 
 UNIT_TESTS += tests/unit/test_stamp.py
 tests/unit/test_stamp.py: $(B)/tests/lab/stamp/stamp

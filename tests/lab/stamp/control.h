@@ -8,7 +8,4 @@
 int stamp_control_open(const char *path, uint32_t target_count);
 void stamp_control_close(const char *path);
 
-/* `stamp tell`: says the line to a client and prints its answer. Returns 0; 1: it was refused, or nobody is there. */
-int stamp_control_tell(const char *path, const char *line);
-
 #endif

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
+#include "tests/lab/line.h"
 #include "tests/lab/stamp/client.h"
 #include "tests/lab/stamp/control.h"
 #include "tests/lab/stamp/judge.h"
@@ -274,17 +275,7 @@ static int serve(int argc, char **argv)
 
 static int tell(int argc, char **argv)
 {
-	char line[200] = "";
-	int i;
-
-	if (argc < 3)
-		return usage(NULL, NULL);
-	for (i = 2; i < argc; i++) {
-		strncat(line, argv[i], sizeof(line) - strlen(line) - 2);
-		if (i + 1 < argc)
-			strcat(line, " ");
-	}
-	return stamp_control_tell(argv[1], line);
+	return argc < 3 ? usage(NULL, NULL) : lab_line_tell(argv[1], argv + 2, argc - 2);
 }
 
 /* Thousands of connections: as many descriptors as are allowed. */
