@@ -17,12 +17,13 @@ lab_uml_init() {
 		mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t tmpfs tmp /tmp || echo 'init: no file systems'
 		mount -t hostfs -o '$1' shared /mnt || echo 'init: no folder shared with the host'
 		mkdir -p /tmp/kernel/lib && ln -s '$LAB_UML_MODULES' /tmp/kernel/lib/modules
-		modprobe -a -d /tmp/kernel ipv6 ip_vs_pe_sip
+		word=up
+		modprobe -a -d /tmp/kernel ipv6 ip_vs_pe_sip || word='no module of IPVS for the kernel'
 		sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
 		ip link set lo up
 		exec 3<>/dev/ttyS0
 		stty raw -echo <&3
-		echo up >&3
+		echo "\$word" >&3
 		while read -r number <&3; do
 			bash "/mnt/\$number.sh" >"/mnt/\$number.out" 2>&1 </dev/null 3>&-
 			echo "\$number \$?" >&3
@@ -34,12 +35,12 @@ lab_uml_init() {
 }
 
 # lab_uml_start NAME NAMESPACE TAP...: boots a kernel whose interfaces vec0, vec1... are new TAPs there, and waits until it
-# takes commands. Its console goes to $LAB/log/NAME.log.
+# takes commands. Its console goes to $LAB/log/NAME.log. If it does not come up, the suite that needs it says why, and fails.
 lab_uml_start() {
-	local name=$1 ns=$2 folder=$LAB/$1 word='' tap vectors=()
+	local name=$1 ns=$2 folder=$LAB/$1 word='' tap vectors=() deadline=$((SECONDS + ${LAB_UML_S:-40}))
 	shift 2
 	[ -x "$LAB_UML_KERNEL" ] || {
-		echo "lab: no $LAB_UML_KERNEL (package user-mode-linux)" >&2
+		echo "Bail out! no kernel with IPVS: there is no $LAB_UML_KERNEL (package user-mode-linux)"
 		return 1
 	}
 	mkdir -p "$folder/shared"
@@ -53,15 +54,16 @@ lab_uml_start() {
 	done
 	# The descriptors of the serial line are the kernel's alone; both ends of each pipe, so that no opening waits for the other side.
 	lab_start "$name" "$ns" env TMPDIR=/dev/shm bash -c 'exec 8<>"$1" 9<>"$2"; shift 2; exec "$@"' - \
-		"$folder/commands" "$folder/answers" "$LAB_UML_KERNEL" mem=192M uml_dir="$folder" quiet root=/dev/root rootfstype=hostfs rootflags=/ ro \
+		"$folder/commands" "$folder/answers" "$LAB_UML_KERNEL" mem=96M uml_dir="$folder" quiet root=/dev/root rootfstype=hostfs rootflags=/ ro \
 		init="$folder/init" con=null con0=null,fd:1 ssl=null ssl0=fd:8,fd:9 "${vectors[@]}"
 	exec {LAB_UML_IN}<>"$folder/commands" {LAB_UML_OUT}<>"$folder/answers"
 	LAB_UML_LINES[$name]="$LAB_UML_IN $LAB_UML_OUT"
-	if ! read -r -t "${LAB_UML_S:-40}" -u "$LAB_UML_OUT" word || [ "$word" != up ]; then
-		echo "lab: the kernel $name does not come up; its console:" >&2
+	while [ "$SECONDS" -lt "$deadline" ] && lab_alive "$name" && ! read -r -t 1 -u "$LAB_UML_OUT" word; do :; done
+	[ "$word" = up ] || {
 		tail -n 20 "$LAB/log/$name.log" >&2
+		echo "Bail out! $LAB_UML_KERNEL does not come up: ${word:-it ended, or gave no answer}"
 		return 1
-	fi
+	}
 }
 
 # lab_uml NAME COMMAND...: runs the shell's command line in that kernel, prints its output, returns its status; 124 when it has
