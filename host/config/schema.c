@@ -12,8 +12,13 @@
 
 const char *const slu_schema_schedulers[] = {
 	[SLU_SCHED_RR] = "rr", [SLU_SCHED_WRR] = "wrr", [SLU_SCHED_WLC] = "wlc", [SLU_SCHED_MAGLEV] = "maglev", NULL};
-const char *const slu_schema_modes[] = {
-	[SLU_MODE_FULLNAT] = "fullnat", [SLU_MODE_NAT] = "nat", [SLU_MODE_SNAT] = "snat", [SLU_MODE_EIP] = "eip", NULL};
+const char *const slu_schema_modes[] = {[SLU_MODE_FULLNAT] = "fullnat",
+	[SLU_MODE_NAT] = "nat",
+	[SLU_MODE_SNAT] = "snat",
+	[SLU_MODE_EIP] = "eip",
+	[SLU_MODE_DR] = "dr",
+	[SLU_MODE_TUN] = "tun",
+	NULL};
 /* Of a listener. */
 static const char *const listener_modes[] = {[SLU_MODE_FULLNAT] = "fullnat", [SLU_MODE_NAT] = "nat", NULL};
 const char *const slu_schema_checks[] = {

@@ -27,6 +27,12 @@ void slu_lifecycle_fill_request(struct slu_session_table *t, uint32_t sid, const
 int slu_lifecycle_publish(
 	struct slu_worker *w, uint32_t sid, const struct slu_listener *listener, const struct slu_backend *backend);
 
+/* Whether this is what an outbound service has instead of a listener. */
+static inline bool slu_lifecycle_is_outbound(const struct slu_listener *l)
+{
+	return l->mode == SLU_MODE_SNAT || l->mode == SLU_MODE_EIP;
+}
+
 /* The mode of a session's listener or outbound service; if that is gone, the one that its tuples look like. */
 enum slu_mode slu_lifecycle_mode(
 	const struct slu_generation *generation, const struct slu_session_table *t, uint32_t sid);

@@ -152,23 +152,21 @@ static uint32_t create(struct slu_worker *w, const struct slu_packet *p, const s
 
 /* --------------------------------------------------------------- which worker */
 
-/* Between two EIPs both see the other's public address: the same worker whoever sends. */
-static uint32_t hairpin_owner(const struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *as)
+static uint64_t hash_end(const struct slu_dataplane *dp, uint8_t family, const uint8_t *ip, slu_be16 port)
 {
-	const uint8_t *from = as->service.address.bytes, *to = destination_of(p);
-	uint64_t ports = p->key.rest, h[2];
+	const uint64_t *keys = dp->worker[0]->table.keys;
+	uint64_t h = family == 4 ? slu_packet_load32(ip) : slu_packet_load64(ip) ^ slu_packet_load64(ip + 8);
 
-	if (p->family == 4) {
-		h[0] = slu_packet_load32(from);
-		h[1] = slu_packet_load32(to);
-	} else {
-		h[0] = slu_packet_load64(from) ^ slu_packet_load64(from + 8);
-		h[1] = slu_packet_load64(to) ^ slu_packet_load64(to + 8);
-	}
-	h[0] = slu_session_table_mix(h[0] ^ (uint64_t)(uint16_t)ports << 40 ^ w->table.keys[0], w->table.keys[1]);
-	h[1] = slu_session_table_mix(
-		h[1] ^ (uint64_t)(uint16_t)(ports >> 16) << 40 ^ w->table.keys[0], w->table.keys[1]);
-	return (uint32_t)((h[0] ^ h[1]) >> 32) % w->dp->workers;
+	return slu_session_table_mix(h ^ (uint64_t)port << 40 ^ keys[0], keys[1]);
+}
+
+/* Between two EIPs both see the other's public address: the same worker whoever sends. */
+static uint32_t hairpin_owner(
+	const struct slu_dataplane *dp, uint8_t family, const uint8_t *from, const uint8_t *to, uint32_t ports)
+{
+	uint64_t h = hash_end(dp, family, from, (slu_be16)ports) ^ hash_end(dp, family, to, (slu_be16)(ports >> 16));
+
+	return (uint32_t)(h >> 32) % dp->workers;
 }
 
 /* The worker of a session that does not exist yet. */
@@ -178,7 +176,8 @@ static uint32_t owner_of(const struct slu_worker *w, const struct slu_packet *p,
 	if (as && !is_eip(as))
 		return p->protocol == SLU_PROTO_TCP ? w->id : slu_outbound_port_chooser(w, &p->key);
 	if (to && as)
-		return hairpin_owner(w, p, as);
+		return hairpin_owner(
+			w->dp, p->family, as->service.address.bytes, destination_of(p), (uint32_t)p->key.rest);
 	return slu_worker_peer_owner(w, p, !to);
 }
 
@@ -187,16 +186,19 @@ static bool is_syn(const struct slu_packet *p)
 	return p->protocol == SLU_PROTO_TCP && (p->tcp_flags & (SLU_TCP_SYN | SLU_TCP_ACK)) == SLU_TCP_SYN;
 }
 
-/* Passes the packet to the worker that it belongs to, if that is another. A backend's reply in mode NAT looks like it
- * goes out, so its worker looks first. */
+/*
+ * Passes the packet to the worker that it belongs to, if that is another. A backend's reply in mode NAT looks like it
+ * goes out, so its worker looks first.
+ */
 static bool passed_on(
 	struct slu_worker *w, struct slu_packet *p, const struct slu_outbound *to, const struct slu_outbound *as)
 {
+	bool nat_first = !to && w->index->has_nat && !is_syn(p);
 	uint32_t owner;
 
 	if (w->dp->workers == 1 || p->hops == SLU_HOPS_FINAL)
 		return false;
-	if (!to && p->hops == 0 && w->index->has_nat && !is_syn(p)) {
+	if (nat_first && p->hops == 0) {
 		owner = slu_worker_peer_owner(w, p, true);
 		if (owner != w->id) {
 			slu_worker_hand_over(w, p, owner, false);
@@ -204,10 +206,16 @@ static bool passed_on(
 		}
 	}
 	owner = owner_of(w, p, to, as);
-	if (owner == w->id)
+	if (owner == w->id || p->hops > nat_first)
 		return false;
-	slu_worker_hand_over(w, p, owner, true);
+	slu_worker_hand_over(w, p, owner, !w->cluster);
 	return true;
+}
+
+/* Sessions of other nodes stand where replies come to; requests may come to any worker. */
+static bool may_be_elsewhere(const struct slu_worker *w, const struct slu_packet *p)
+{
+	return p->kind == SLU_PACKET_FIRST_FRAGMENT || (w->cluster && !is_syn(p));
 }
 
 /* -------------------------------------------------------------------- packets */
@@ -229,9 +237,9 @@ static void open_session(
 		slu_worker_except(w, p);
 		return;
 	}
-	if (p->protocol == SLU_PROTO_TCP && !slu_worker_opens(w, p))
+	if (may_be_elsewhere(w, p) && slu_worker_try_next(w, p))
 		return;
-	if (p->kind == SLU_PACKET_FIRST_FRAGMENT && slu_worker_try_next(w, p))
+	if (p->protocol == SLU_PROTO_TCP && !slu_worker_opens(w, p))
 		return;
 	sid = create(w, p, to, as, &why);
 	if (sid)
@@ -285,5 +293,39 @@ bool slu_outbound_take(struct slu_worker *w, struct slu_packet *p, const struct 
 	} else {
 		open_session(w, p, to, as);
 	}
+	return true;
+}
+
+/* The service whose public address a key's destination is, or NULL. */
+static const struct slu_outbound *owner_of_address(
+	const struct slu_listener_index *index, const struct slu_session_key *key)
+{
+	uint32_t word = (uint32_t)(key->addresses >> 32);
+	const void *ip = key->address6 ? (const void *)(key->address6 + 16) : &word;
+	const struct slu_address_entry *e =
+		slu_listener_index_address(index, (uint32_t)(key->rest >> 40), key->address6 ? 6 : 4, ip);
+
+	return e ? e->outbound : NULL;
+}
+
+bool slu_outbound_worker_of(const struct slu_dataplane *dp, const struct slu_listener_index *index,
+	const struct slu_session_key *request, const struct slu_session_key *reply, uint32_t *worker)
+{
+	const struct slu_outbound *as = owner_of_address(index, reply), *to = owner_of_address(index, request);
+	uint64_t addresses = request->addresses;
+	const uint8_t *called = request->address6 ? request->address6 + 16 : (const uint8_t *)&addresses + 4;
+	slu_be16 called_port = (slu_be16)(request->rest >> 16);
+	uint8_t family = request->address6 ? 6 : 4;
+
+	if (!as)
+		return false;
+	if (!is_eip(as)) {
+		*worker = slu_outbound_port_owner(dp, SLU_PORTS_MAX, reply);
+		return (uint8_t)(reply->rest >> 32) != SLU_PROTO_TCP;
+	}
+	if (to && is_eip(to))
+		*worker = hairpin_owner(dp, family, as->service.address.bytes, called, (uint32_t)request->rest);
+	else
+		*worker = slu_worker_nat_owner(dp, family, called, called_port);
 	return true;
 }

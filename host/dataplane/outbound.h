@@ -22,4 +22,11 @@
  */
 bool slu_outbound_take(struct slu_worker *w, struct slu_packet *p, const struct slu_address_entry *address);
 
+/*
+ * The worker of a session that another node tells of, by its keys, if an outbound service lends it an address and the
+ * worker does not depend on where replies enter. Returns false if not. Any thread that keeps the generation.
+ */
+bool slu_outbound_worker_of(const struct slu_dataplane *dp, const struct slu_listener_index *index,
+	const struct slu_session_key *request, const struct slu_session_key *reply, uint32_t *worker);
+
 #endif

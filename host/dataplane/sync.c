@@ -34,16 +34,26 @@ static struct slu_ip local_of(const struct slu_session_table *t, uint32_t sid)
 	return ip;
 }
 
+static struct slu_ip virtual_of(const struct slu_session_table *t, uint32_t sid)
+{
+	struct slu_ip ip = {.family = sid & SLU_ENTRY_IPV6 ? 6 : 4};
+
+	if (ip.family == 6)
+		memcpy(ip.bytes, slu_session_table_addresses(t, sid)->address[SLU_DIR_REQUEST] + 16, 16);
+	else
+		memcpy(ip.bytes, &slu_session_table_hot(t, sid)->tuple[SLU_DIR_REQUEST].dst, 4);
+	return ip;
+}
+
 uint8_t slu_sync_owner(const struct slu_cluster_view *view, const struct slu_session_table *t, uint32_t sid)
 {
-	const struct slu_cluster_prefix *prefix = NULL;
+	const struct slu_cluster_prefix *prefix;
 	struct slu_ip local;
 	uint8_t owner = view->nat_owner;
 
-	if (!(slu_session_table_hot(t, sid)->flags & SLU_SESSION_NAT)) {
-		local = local_of(t, sid);
-		prefix = slu_cluster_view_find(view, &local);
-	}
+	/* Who calls an EIP keeps his address, so the public one is the other. */
+	local = slu_session_table_hot(t, sid)->flags & SLU_SESSION_NAT ? virtual_of(t, sid) : local_of(t, sid);
+	prefix = slu_cluster_view_find(view, &local);
 	if (prefix)
 		owner = prefix->owner;
 	/* Nobody announces its address: who made it goes on with it. */
@@ -99,7 +109,8 @@ static void fill_tuples(const struct slu_session_table *t, uint32_t sid, struct 
 }
 
 /* sender is left to the reader's side, and age_ms is still the time of creation. */
-static void fill_record(const struct slu_worker *w, uint32_t sid, enum slu_sync_kind kind, struct slu_sync_record *r)
+static void fill_record(const struct slu_worker *w, const struct slu_generation *g, uint32_t sid,
+	enum slu_sync_kind kind, struct slu_sync_record *r)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
@@ -109,7 +120,7 @@ static void fill_record(const struct slu_worker *w, uint32_t sid, enum slu_sync_
 		.kind = (uint8_t)kind,
 		.family = sid & SLU_ENTRY_IPV6 ? 6 : 4,
 		.protocol = (uint8_t)hot->proto_vpc,
-		.mode = hot->flags & SLU_SESSION_NAT ? SLU_MODE_NAT : SLU_MODE_FULLNAT,
+		.mode = (uint8_t)slu_lifecycle_mode(g, &w->table, sid),
 		.state = hot->state,
 		.flags = hot->flags & (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP | SLU_SESSION_RST),
 		.version = version,
@@ -129,7 +140,7 @@ static bool tell(struct slu_worker *w, uint32_t sid, enum slu_sync_kind kind)
 	};
 	struct slu_sync_record r;
 
-	fill_record(w, sid, kind, &r);
+	fill_record(w, w->generation, sid, kind, &r);
 	r.timeout_s = slu_lifecycle_timeout_s(
 		w->generation, slu_session_table_hot(&w->table, sid), slu_session_table_cold(&w->table, sid));
 	if (rte_ring_sp_enqueue_elem(w->outbox, &r, sizeof(r))) {
@@ -457,7 +468,8 @@ uint32_t slu_sync_snapshot(struct slu_dataplane *dp, uint64_t *cursor, struct sl
 
 			if (!(cold->sync & SLU_SYNC_TOLD) || cold->sync & SLU_SYNC_ENDED)
 				continue;
-			fill_record(w, sid, SLU_SYNC_SESSION, &records[count]);
+			/* The worker's generation may go at any time: the mode is what the tuples look like. */
+			fill_record(w, NULL, sid, SLU_SYNC_SESSION, &records[count]);
 			complete(w, &records[count]);
 			__atomic_thread_fence(__ATOMIC_ACQUIRE);
 			if (generation & 1 && __atomic_load_n(&cold->generation, __ATOMIC_RELAXED) == generation)

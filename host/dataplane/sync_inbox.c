@@ -11,6 +11,7 @@
 #include "host/dataplane/lifecycle.h"
 #include "host/dataplane/local_port.h"
 #include "host/dataplane/offload.h"
+#include "host/dataplane/outbound.h"
 #include "host/dataplane/sync.h"
 
 #define BATCH 32
@@ -76,7 +77,20 @@ static slu_be16 local_port_of(const struct slu_sync_record *r)
 /* Sessions that this data plane can forward: Linux also tells of DR, of tunnels, and of protocols without ports. */
 static bool is_forwardable(const struct slu_sync_record *r)
 {
-	return r->mode <= SLU_MODE_NAT && (r->protocol == SLU_PROTO_TCP || r->protocol == SLU_PROTO_UDP);
+	return r->mode <= SLU_MODE_EIP && (r->protocol == SLU_PROTO_TCP || r->protocol == SLU_PROTO_UDP);
+}
+
+/* NAT, and an EIP that is called. */
+static bool keeps_client(const struct slu_sync_record *r)
+{
+	return r->mode == SLU_MODE_NAT ||
+	       (r->mode == SLU_MODE_EIP && r->local_port == r->client_port && !memcmp(r->local, r->client, 16));
+}
+
+/* The address whose announcer owns the session. */
+static const uint8_t *announced_of(const struct slu_sync_record *r)
+{
+	return keeps_client(r) ? r->virtual_ip : r->local;
 }
 
 static bool is_sound(const struct slu_sync_record *r)
@@ -167,6 +181,7 @@ static const struct slu_backend *find_backend(
 	return NULL;
 }
 
+/* The listener, or the outbound service: that of the address called, else that of the address lent. */
 static const struct slu_listener *find_listener(const struct slu_worker *w, const struct slu_sync_record *r)
 {
 	const struct slu_address_entry *address;
@@ -174,6 +189,10 @@ static const struct slu_listener *find_listener(const struct slu_worker *w, cons
 	if (!w->index)
 		return NULL;
 	address = slu_listener_index_address(w->index, r->vpc, r->family, r->virtual_ip);
+	if (!address && r->mode != SLU_MODE_NAT)
+		address = slu_listener_index_address(w->index, r->vpc, r->family, r->local);
+	if (address && address->outbound)
+		return &address->outbound->service;
 	return address ? slu_listener_index_find(w->index, address, r->protocol, __builtin_bswap16(r->virtual_port))
 		       : NULL;
 }
@@ -186,7 +205,7 @@ static void assign(struct slu_worker *w, uint32_t sid, const struct slu_sync_rec
 	if (cold->listener_live != SLU_SESSION_NONE_LIVE && cold->backend_live != SLU_SESSION_NONE_LIVE)
 		return;
 	l = find_listener(w, r);
-	slu_lifecycle_assign(w, sid, l, l ? find_backend(w, l, r) : NULL);
+	slu_lifecycle_assign(w, sid, l, l && !slu_lifecycle_is_outbound(l) ? find_backend(w, l, r) : NULL);
 }
 
 /* -------------------------------------------------------- known sessions */
@@ -347,7 +366,7 @@ static void fill_session(struct slu_worker *w, uint32_t sid, const struct job *j
 	}
 	hot->state = r->protocol == SLU_PROTO_TCP ? r->state : 0;
 	hot->flags = r->flags & SEEN;
-	if (r->mode == SLU_MODE_NAT)
+	if (keeps_client(r))
 		hot->flags |= SLU_SESSION_NAT;
 	cold->created = j->created;
 	cold->version = r->version;
@@ -396,10 +415,10 @@ static bool is_home(const struct slu_worker *w, const struct slu_sync_record *r)
 
 	if (!w->cluster)
 		return true;
-	if (r->mode == SLU_MODE_NAT)
-		return w->cluster->nat_owner == w->cluster->self;
-	memcpy(local.bytes, r->local, r->family == 4 ? 4 : 16);
+	memcpy(local.bytes, announced_of(r), r->family == 4 ? 4 : 16);
 	prefix = slu_cluster_view_find(w->cluster, &local);
+	if (!prefix && keeps_client(r))
+		return w->cluster->nat_owner == w->cluster->self;
 	return prefix && prefix->home == w->cluster->self;
 }
 
@@ -508,14 +527,13 @@ static void apply_session(struct slu_worker *w, const struct job *j)
 static bool would_own(const struct slu_worker *w, const struct slu_sync_record *r)
 {
 	struct slu_ip local = {.family = r->family};
-	const struct slu_cluster_prefix *prefix = NULL;
+	const struct slu_cluster_prefix *prefix;
 	uint8_t owner;
 
 	if (!w->cluster)
 		return true;
-	memcpy(local.bytes, r->local, r->family == 4 ? 4 : 16);
-	if (r->mode != SLU_MODE_NAT)
-		prefix = slu_cluster_view_find(w->cluster, &local);
+	memcpy(local.bytes, announced_of(r), r->family == 4 ? 4 : 16);
+	prefix = slu_cluster_view_find(w->cluster, &local);
 	owner = prefix ? prefix->owner : w->cluster->nat_owner;
 	return (owner ? owner : r->creator) == w->cluster->self;
 }
@@ -622,14 +640,19 @@ static uint32_t worker_of(
 	struct job j = {.record = r};
 	struct slu_ip backend = {.family = r->family}, ask;
 	const struct slu_nexthop *hop;
+	const struct slu_generation *g;
 	uint16_t port = SLU_PORTS_MAX;
+	uint32_t owner;
 	int result;
 
 	if (dp->workers == 1 || (r->family != 4 && r->family != 6))
 		return 0;
-	if (r->mode == SLU_MODE_NAT)
+	if (keeps_client(r))
 		return slu_worker_nat_owner(dp, r->family, r->client, r->client_port);
 	fill_keys(&j);
+	g = __atomic_load_n(&dp->generation, __ATOMIC_ACQUIRE);
+	if (g && slu_outbound_worker_of(dp, g->index, &j.request, &j.reply, &owner))
+		return owner;
 	memcpy(backend.bytes, r->backend, r->family == 4 ? 4 : 16);
 	result = neigh ? slu_neigh_resolve(neigh, &backend, &hop, &port, &ask) : -EHOSTUNREACH;
 	if (result == 0)

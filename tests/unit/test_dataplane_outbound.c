@@ -3,6 +3,8 @@
  * Inside hosts stand where the fixture's backends do, remotes where its clients
  * do. Checksums are verified over whole packets by the fixture.
  */
+#include "host/dataplane/cluster_view.h"
+#include "host/dataplane/sync_record.h"
 #include "tests/unit/dataplane_fixture.h"
 
 #include <unistd.h>
@@ -687,6 +689,85 @@ static void sessions__of_a_dead_process__are_taken_over(void **state)
 	unlink(file);
 }
 
+/* ------------------------------------------------------------------ a cluster */
+
+static const struct slu_sync_settings sync_settings = {
+	.trigger = SLU_SYNC_AFTER_DATA, .threshold = 1, .outbox = 64, .inbox = 64};
+static struct slu_cluster_view views[2];
+
+/* Node 1 or 2 of a cluster; the public addresses are all in node 1's home prefix. */
+static void join_cluster(struct fixture *node, uint8_t self)
+{
+	struct slu_cluster_view *v = &views[self - 1];
+
+	*v = (struct slu_cluster_view){.self = self, .nat_owner = 1, .member_count = 2, .prefix_count = 1};
+	v->prefix[0] = (struct slu_cluster_prefix){.address = pick("198.18.1.128", "fd00:1::"),
+		.bits = node->family == 4 ? 25 : 64,
+		.home = 1,
+		.owner = 1};
+	assert_int_equal(slu_dataplane_set_sync(node->dp, &sync_settings), 0);
+	assert_null(slu_dataplane_publish_cluster(node->dp, v));
+	fixture_publish(node);
+}
+
+/* What the fixture's node tells is given to another. Returns the last record. */
+static struct slu_sync_record tell(struct fixture *to)
+{
+	struct slu_sync_record records[8];
+	uint32_t count = slu_sync_take(f.dp, records, 8);
+
+	assert_in_range(count, 1, 8);
+	assert_int_equal(slu_sync_give(to->dp, records, count), count);
+	slu_worker_poll(to->w);
+	return records[count - 1];
+}
+
+static void cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them_of(uint8_t family)
+{
+	struct fixture other;
+	struct flow out, in, back;
+	struct seen s;
+
+	fixture_create(&f, family, 1, NULL);
+	add_services();
+	fixture_create(&other, family, 1, NULL);
+	other.generation = f.generation;
+	other.generation.index = NULL;
+	fixture_publish(&other);
+	join_cluster(&f, 1);
+	join_cluster(&other, 2);
+	for (unsigned int host = 0; host < 2; host++) {
+		out = outgoing(host, 0, 17, 0);
+		s = fixture_send(&f, BACKEND_PORT, &out);
+		back = fixture_reply(&s.flow, 0);
+		assert_int_equal(tell(&other).mode, host ? SLU_MODE_SNAT : SLU_MODE_EIP);
+		s = fixture_send(&other, CLIENT_PORT, &back);
+		assert_translated(&s, BACKEND_PORT, &out.dst, &out.src, &back);
+		s = fixture_send(&other, BACKEND_PORT, &out);
+		assert_translated(&s, CLIENT_PORT, &back.dst, &out.dst, &out);
+		assert_int_equal(s.flow.sport, back.dport);
+	}
+	in = (struct flow){.src = out.dst, .dst = eip_address(), .sport = 9, .dport = 10, .protocol = 17, .payload = 4};
+	s = fixture_send(&f, CLIENT_PORT, &in);
+	back = fixture_reply(&s.flow, 0);
+	assert_int_equal(tell(&other).mode, SLU_MODE_EIP);
+	s = fixture_send(&other, BACKEND_PORT, &back);
+	assert_translated(&s, CLIENT_PORT, &in.dst, &in.src, &back);
+	assert_int_equal(slu_dataplane_session_count(other.dp), 3);
+	assert_int_equal(fixture_counter(&other, SLU_COUNT_SESSIONS_CREATED), 0);
+	fixture_destroy(&f);
+	slu_dataplane_publish_cluster(other.dp, NULL);
+	f = other;
+	fixture_destroy(&f);
+}
+
+static void cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them(void **state)
+{
+	(void)state;
+	cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them_of(4);
+	cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them_of(6);
+}
+
 #define BOTH(test)                                                                                                     \
 	cmocka_unit_test_setup_teardown(test, setup4, teardown), cmocka_unit_test_setup_teardown(test, setup6, teardown)
 
@@ -721,6 +802,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			several_workers__udp_port__is_the_same_wherever_packets_land, workers4, teardown),
 		cmocka_unit_test(sessions__of_a_dead_process__are_taken_over),
+		cmocka_unit_test(cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
