@@ -32,6 +32,8 @@ struct slu_cluster_view {
 	struct slu_cluster_prefix prefix[SLU_CLUSTER_PREFIXES_MAX];
 };
 
+bool slu_cluster_prefix_has(const struct slu_cluster_prefix *prefix, const struct slu_ip *address);
+
 /* The prefix that has an address (prefixes of members do not overlap), or NULL. */
 const struct slu_cluster_prefix *slu_cluster_view_find(
 	const struct slu_cluster_view *view, const struct slu_ip *address);

@@ -1,6 +1,7 @@
 #include "host/dataplane/icmp.h"
 
 #include "host/dataplane/forward.h"
+#include "host/dataplane/sync.h"
 
 #define ICMP_HEADER 8
 
@@ -167,7 +168,8 @@ static void no_session(struct slu_worker *w, struct slu_packet *p)
 
 	if (slu_worker_try_next(w, p))
 		return;
-	if (w->index && slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 32) >> 8, p->family, dst))
+	if (slu_sync_is_member(w, p->family, dst) ||
+		(w->index && slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 32) >> 8, p->family, dst)))
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_ICMP_NO_SESSION);
 	else
 		slu_worker_except(w, p);

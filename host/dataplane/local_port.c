@@ -2,6 +2,8 @@
 
 #include <rte_thash.h>
 
+#include "host/dataplane/sync.h"
+
 #define TRIES_MAX 512
 
 static uint16_t be16(uint16_t v)
@@ -102,7 +104,7 @@ int slu_local_port_choose(struct slu_worker *w, uint32_t sid, uint32_t backend_l
 		uint32_t at = *cursor % (locals * ports), next = at + 1, port = first + at / locals * step;
 
 		*cursor = next;
-		if (port > w->dp->port_last ||
+		if (port > w->dp->port_last || !slu_sync_is_home(w, &w->index->locals[family][at % locals]) ||
 			!try_candidate(w, sid, &w->index->locals[family][at % locals], (uint16_t)port, in_port))
 			continue;
 		prefetch_candidate(

@@ -11,7 +11,6 @@
 /* What a new owner adds to a version: more than the last one may have told without our hearing it. */
 #define TAKEOVER_STEP 16
 #define SLOT_TICKS (1u << SLU_WHEEL_SLOT_SHIFT)
-#define GIVER SLU_WORKERS_MAX /* of the RCU: the thread that gives records */
 
 static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)
 {
@@ -23,39 +22,26 @@ static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)
 
 /* ---------------------------------------------------------------- ownership */
 
-static struct slu_ip local_of(const struct slu_session_table *t, uint32_t sid)
+/* The address that its owner announces: where replies go to; if that is the client, where requests go to. */
+static struct slu_ip announced(const struct slu_session_table *t, uint32_t sid)
 {
+	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	unsigned int dir = hot->flags & SLU_SESSION_NAT ? SLU_DIR_REQUEST : SLU_DIR_REPLY;
 	struct slu_ip ip = {.family = sid & SLU_ENTRY_IPV6 ? 6 : 4};
 
 	if (ip.family == 6)
-		memcpy(ip.bytes, slu_session_table_addresses(t, sid)->address[SLU_DIR_REPLY] + 16, 16);
+		memcpy(ip.bytes, slu_session_table_addresses(t, sid)->address[dir] + 16, 16);
 	else
-		memcpy(ip.bytes, &slu_session_table_hot(t, sid)->tuple[SLU_DIR_REPLY].dst, 4);
-	return ip;
-}
-
-static struct slu_ip virtual_of(const struct slu_session_table *t, uint32_t sid)
-{
-	struct slu_ip ip = {.family = sid & SLU_ENTRY_IPV6 ? 6 : 4};
-
-	if (ip.family == 6)
-		memcpy(ip.bytes, slu_session_table_addresses(t, sid)->address[SLU_DIR_REQUEST] + 16, 16);
-	else
-		memcpy(ip.bytes, &slu_session_table_hot(t, sid)->tuple[SLU_DIR_REQUEST].dst, 4);
+		memcpy(ip.bytes, &hot->tuple[dir].dst, 4);
 	return ip;
 }
 
 uint8_t slu_sync_owner(const struct slu_cluster_view *view, const struct slu_session_table *t, uint32_t sid)
 {
-	const struct slu_cluster_prefix *prefix;
-	struct slu_ip local;
-	uint8_t owner = view->nat_owner;
+	struct slu_ip address = announced(t, sid);
+	const struct slu_cluster_prefix *prefix = slu_cluster_view_find(view, &address);
+	uint8_t owner = prefix ? prefix->owner : view->nat_owner;
 
-	/* Who calls an EIP keeps his address, so the public one is the other. */
-	local = slu_session_table_hot(t, sid)->flags & SLU_SESSION_NAT ? virtual_of(t, sid) : local_of(t, sid);
-	prefix = slu_cluster_view_find(view, &local);
-	if (prefix)
-		owner = prefix->owner;
 	/* Nobody announces its address: who made it goes on with it. */
 	return owner ? owner : slu_session_table_cold(t, sid)->creator;
 }
@@ -63,6 +49,50 @@ uint8_t slu_sync_owner(const struct slu_cluster_view *view, const struct slu_ses
 bool slu_sync_is_owner(const struct slu_worker *w, uint32_t sid)
 {
 	return !w->cluster || slu_sync_owner(w->cluster, &w->table, sid) == w->cluster->self;
+}
+
+bool slu_sync_is_home(struct slu_worker *w, const struct slu_ip *local)
+{
+	const struct slu_cluster_view *view = w->cluster;
+	const struct slu_cluster_prefix *prefix;
+
+	if (!view)
+		return true;
+	/* One after the other is mostly of one prefix. */
+	if (w->home_hint < view->prefix_count && slu_cluster_prefix_has(&view->prefix[w->home_hint], local))
+		return view->prefix[w->home_hint].home == view->self;
+	prefix = slu_cluster_view_find(view, local);
+	if (!prefix)
+		return true;
+	w->home_hint = (uint32_t)(prefix - view->prefix);
+	return prefix->home == view->self;
+}
+
+bool slu_sync_is_member(const struct slu_worker *w, uint8_t family, const uint8_t *address)
+{
+	struct slu_ip ip = {.family = family};
+
+	if (!w->cluster)
+		return false;
+	memcpy(ip.bytes, address, family == 4 ? 4 : 16);
+	return slu_cluster_view_find(w->cluster, &ip);
+}
+
+bool slu_sync_is_quiet(const struct slu_worker *w)
+{
+	return __atomic_load_n(&w->dp->quiet_until_us, __ATOMIC_RELAXED) > w->now_us;
+}
+
+uint32_t slu_sync_peek(
+	const struct slu_dataplane *dp, uint32_t worker, uint64_t hash, const struct slu_session_key *key)
+{
+	for (uint32_t i = 1; i < dp->workers; i++) {
+		uint32_t other = (worker + i) % dp->workers;
+
+		if (slu_session_table_find(&dp->worker[other]->table, hash, key))
+			return other;
+	}
+	return worker;
 }
 
 /* ------------------------------------------------------------------ telling */
@@ -76,11 +106,23 @@ static void raise_version(struct slu_session_cold *cold, uint16_t by)
 	__atomic_store_n(&cold->version, version ? version : 1, __ATOMIC_RELEASE);
 }
 
-/* From the time of creation, so that the next session of the same tuples begins above this one. */
-static uint16_t first_version(uint32_t created)
+static uint64_t tombstone_key(const struct slu_session_table *t, uint32_t sid)
 {
-	uint16_t version = (uint16_t)(created >> 6);
+	struct slu_session_key request = slu_session_table_key(t, sid, SLU_DIR_REQUEST);
+	struct slu_session_key reply = slu_session_table_key(t, sid, SLU_DIR_REPLY);
 
+	return slu_sync_tombstone_key(slu_session_table_hash(t, &request), slu_session_table_hash(t, &reply));
+}
+
+/* From the time of creation, and above the last session of the same tuples, whose end some may not have heard of. */
+static uint16_t first_version(const struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_tombstone *last =
+		slu_tombstone_find(&w->tombstones, tombstone_key(&w->table, sid), w->now_tick);
+	uint16_t version = (uint16_t)(slu_session_table_cold(&w->table, sid)->created >> 6);
+
+	if (last && (int16_t)(uint16_t)(version - last->version) <= 0)
+		version = (uint16_t)(last->version + 1);
 	return version ? version : 1;
 }
 
@@ -179,7 +221,7 @@ void slu_sync_first(struct slu_worker *w, uint32_t sid)
 
 	slu_session_table_hot(&w->table, sid)->flags &= (uint8_t)~SLU_SESSION_TELL;
 	if (!known)
-		cold->version = first_version(cold->created);
+		cold->version = first_version(w, sid);
 	cold->sync |= SLU_SYNC_TOLD;
 	cold->sync_tick = w->now_tick;
 	announce(w, sid, known);
@@ -234,7 +276,6 @@ void slu_sync_bury(struct slu_worker *w, uint64_t key, uint16_t version, uint32_
 void slu_sync_end(struct slu_worker *w, uint32_t sid)
 {
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	struct slu_session_key request, reply;
 
 	if (cold->sync & SLU_SYNC_ENDED)
 		return; /* its owner said so */
@@ -244,12 +285,7 @@ void slu_sync_end(struct slu_worker *w, uint32_t sid)
 	}
 	raise_version(cold, cold->sync & SLU_SYNC_FOREIGN ? TAKEOVER_STEP : 1);
 	tell(w, sid, SLU_SYNC_END);
-	request = slu_session_table_key(&w->table, sid, SLU_DIR_REQUEST);
-	reply = slu_session_table_key(&w->table, sid, SLU_DIR_REPLY);
-	slu_sync_bury(w,
-		slu_sync_tombstone_key(
-			slu_session_table_hash(&w->table, &request), slu_session_table_hash(&w->table, &reply)),
-		cold->version, cold->created, timeout_ticks(w, sid));
+	slu_sync_bury(w, tombstone_key(&w->table, sid), cold->version, cold->created, timeout_ticks(w, sid));
 }
 
 /* ------------------------------------------------------------------- timers */
@@ -380,7 +416,7 @@ int slu_dataplane_set_sync(struct slu_dataplane *dp, const struct slu_sync_setti
 		return result;
 	}
 	dp->sync = *s;
-	rte_rcu_qsbr_thread_register(dp->qsbr, GIVER);
+	rte_rcu_qsbr_thread_register(dp->qsbr, SLU_READER_GIVER);
 	for (uint32_t i = 0; i < dp->workers && dp->bound; i++)
 		for (uint32_t sid = 0; slu_session_table_next(&dp->worker[i]->table, &sid);)
 			slu_sync_recover(dp->worker[i], sid);
@@ -468,7 +504,6 @@ uint32_t slu_sync_snapshot(struct slu_dataplane *dp, uint64_t *cursor, struct sl
 
 			if (!(cold->sync & SLU_SYNC_TOLD) || cold->sync & SLU_SYNC_ENDED)
 				continue;
-			/* The worker's generation may go at any time: the mode is what the tuples look like. */
 			fill_record(w, NULL, sid, SLU_SYNC_SESSION, &records[count]);
 			complete(w, &records[count]);
 			__atomic_thread_fence(__ATOMIC_ACQUIRE);

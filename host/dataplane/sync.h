@@ -21,6 +21,19 @@ uint8_t slu_sync_owner(const struct slu_cluster_view *view, const struct slu_ses
 /* Whether this node owns it. */
 bool slu_sync_is_owner(const struct slu_worker *w, uint32_t sid);
 
+/* Whether sessions may be made from this address: it is not another member's. */
+bool slu_sync_is_home(struct slu_worker *w, const struct slu_ip *local);
+
+/* Whether an address (4 or 16 bytes) belongs to a member's prefix: the kernel must not see its connections. */
+bool slu_sync_is_member(const struct slu_worker *w, uint8_t family, const uint8_t *address);
+
+/* Whether packets without a session are to be dropped silently: another member may be about to send theirs. */
+bool slu_sync_is_quiet(const struct slu_worker *w);
+
+/* The other worker that has a session of this key, or this one. Any thread's guess: that table may change. */
+uint32_t slu_sync_peek(
+	const struct slu_dataplane *dp, uint32_t worker, uint64_t hash, const struct slu_session_key *key);
+
 /* A packet of a session with SLU_SESSION_TELL, before it is counted. */
 void slu_sync_notice(struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid, unsigned int dir,
 	const struct slu_packet *p);

@@ -15,10 +15,11 @@
 #include "host/dataplane/sync.h"
 
 #define BATCH 32
-#define MEMO 1024u             /* places of backends found before, a power of two */
-#define GIVER SLU_WORKERS_MAX  /* as in sync.c */
-#define INCARNATION_TICKS 9770 /* created so much later: another session of the same tuples */
-#define SAME_AGE_TICKS 488     /* half a second: nodes cannot tell who was first */
+#define MEMO 1024u                    /* places of backends found before, a power of two */
+#define INCARNATION_TICKS 9770        /* created so much later: another session of the same tuples */
+#define SAME_AGE_TICKS 488            /* half a second: nodes cannot tell who was first */
+#define RESTART_TICKS SLU_RETRY_TICKS /* created so much later: what was seen before does not count */
+#define CLAIM 1                       /* in a record's reserved field, from give to the worker */
 #define SEEN (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP | SLU_SESSION_RST)
 
 struct job {
@@ -27,6 +28,7 @@ struct job {
 	uint64_t request_hash, reply_hash;
 	uint32_t created;
 	bool sound;
+	bool claim; /* only of the request's tuple: the session is another worker's */
 	uint8_t reply6[32];
 };
 
@@ -80,17 +82,11 @@ static bool is_forwardable(const struct slu_sync_record *r)
 	return r->mode <= SLU_MODE_EIP && (r->protocol == SLU_PROTO_TCP || r->protocol == SLU_PROTO_UDP);
 }
 
-/* NAT, and an EIP that is called. */
+/* NAT, and who calls an EIP. */
 static bool keeps_client(const struct slu_sync_record *r)
 {
 	return r->mode == SLU_MODE_NAT ||
-	       (r->mode == SLU_MODE_EIP && r->local_port == r->client_port && !memcmp(r->local, r->client, 16));
-}
-
-/* The address whose announcer owns the session. */
-static const uint8_t *announced_of(const struct slu_sync_record *r)
-{
-	return keeps_client(r) ? r->virtual_ip : r->local;
+	       (r->client_port == r->local_port && !memcmp(r->client, r->local, r->family == 4 ? 4 : 16));
 }
 
 static bool is_sound(const struct slu_sync_record *r)
@@ -144,6 +140,7 @@ static void understand(const struct slu_worker *w, struct job *j)
 		return;
 	fill_keys(j);
 	j->sound = !same_key(&j->request, &j->reply);
+	j->claim = w->dp->workers > 1 && r->reserved == CLAIM;
 	j->created = w->now_tick - slu_session_tick((uint64_t)age_ms * 1000);
 	j->request_hash = slu_session_table_hash(&w->table, &j->request);
 	j->reply_hash = slu_session_table_hash(&w->table, &j->reply);
@@ -182,6 +179,7 @@ static const struct slu_backend *find_backend(
 }
 
 /* The listener, or the outbound service: that of the address called, else that of the address lent. */
+
 static const struct slu_listener *find_listener(const struct slu_worker *w, const struct slu_sync_record *r)
 {
 	const struct slu_address_entry *address;
@@ -189,7 +187,7 @@ static const struct slu_listener *find_listener(const struct slu_worker *w, cons
 	if (!w->index)
 		return NULL;
 	address = slu_listener_index_address(w->index, r->vpc, r->family, r->virtual_ip);
-	if (!address && r->mode != SLU_MODE_NAT)
+	if (!address && !keeps_client(r))
 		address = slu_listener_index_address(w->index, r->vpc, r->family, r->local);
 	if (address && address->outbound)
 		return &address->outbound->service;
@@ -197,15 +195,25 @@ static const struct slu_listener *find_listener(const struct slu_worker *w, cons
 		       : NULL;
 }
 
+/* Sessions of outbound services have no backend. */
+static bool has_backend(const struct slu_listener *l)
+{
+	return l && !slu_lifecycle_is_outbound(l);
+}
+
+/* What a session came without may be configured by now. */
 static void assign(struct slu_worker *w, uint32_t sid, const struct slu_sync_record *r)
 {
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	const struct slu_listener *l;
+	const struct slu_backend *b;
 
 	if (cold->listener_live != SLU_SESSION_NONE_LIVE && cold->backend_live != SLU_SESSION_NONE_LIVE)
 		return;
 	l = find_listener(w, r);
-	slu_lifecycle_assign(w, sid, l, l && !slu_lifecycle_is_outbound(l) ? find_backend(w, l, r) : NULL);
+	b = has_backend(l) ? find_backend(w, l, r) : NULL;
+	if (b || (l && cold->listener_live == SLU_SESSION_NONE_LIVE))
+		slu_lifecycle_assign(w, sid, l, b);
 }
 
 /* -------------------------------------------------------- known sessions */
@@ -249,7 +257,8 @@ static void take_state(struct slu_worker *w, uint32_t sid, const struct job *j, 
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	uint8_t flags = r->flags & SEEN, missing = 0, state = r->protocol == SLU_PROTO_TCP ? r->state : 0;
 
-	if (same_incarnation && r->protocol == SLU_PROTO_TCP)
+	if (same_incarnation && r->protocol == SLU_PROTO_TCP && r->age_ms &&
+		is_within((int32_t)(j->created - cold->created), RESTART_TICKS))
 		missing = hot->flags & ~flags & (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP);
 	if (missing & SLU_SESSION_FIN_REQ)
 		state = slu_tcp_state_next(SLU_DIR_REQUEST, SLU_TCP_FIN, state);
@@ -316,14 +325,28 @@ static void take_report(struct slu_worker *w, uint32_t sid, const struct slu_syn
 		slu_sync_changed(w, sid);
 }
 
+/* Who had the request's tuple may have ended. */
+static void reclaim(struct slu_worker *w, uint32_t sid, const struct job *j)
+{
+	if (!(slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_YIELDED))
+		return;
+	if (slu_session_table_find(&w->table, j->request_hash, &j->request) ||
+		slu_sync_peek(w->dp, w->id, j->request_hash, &j->request) != w->id)
+		return;
+	/* No room in its buckets: it stays as it is. */
+	(void)slu_session_table_reclaim(&w->table, sid);
+}
+
 static void update(struct slu_worker *w, uint32_t sid, const struct job *j)
 {
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	const struct slu_sync_record *r = j->record;
 	int later = incarnation(j, cold);
 
-	/* Linux has no versions: its view of a session of ours is a report. */
-	if (r->version == 0 && cold->version && slu_sync_is_owner(w, sid)) {
+	/* Linux has no versions: its view of a session of ours is a report, unless it is of the next one. */
+	if (r->version == 0 && cold->version && slu_sync_is_owner(w, sid) &&
+		!(slu_lifecycle_finished(hot) && r->state == SLU_TCP_ESTABLISHED)) {
 		take_report(w, sid, r);
 		return;
 	}
@@ -340,6 +363,7 @@ static void update(struct slu_worker *w, uint32_t sid, const struct job *j)
 		take_state(w, sid, j, later == 0);
 	}
 	assign(w, sid, r);
+	reclaim(w, sid, j);
 }
 
 /* ------------------------------------------------------------ new sessions */
@@ -375,7 +399,7 @@ static void fill_session(struct slu_worker *w, uint32_t sid, const struct job *j
 	cold->sync = SLU_SYNC_TOLD | SLU_SYNC_FOREIGN;
 }
 
-/* Whether a session that has just been heard of takes the request's tuple from one that is here. */
+/* Whether a session that has just been heard of takes the request's tuple from one of w, which may be any worker. */
 static bool wins(const struct slu_worker *w, const struct job *j, uint32_t sid)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
@@ -408,18 +432,23 @@ static bool end_copy(struct slu_worker *w, uint32_t sid)
 	return true;
 }
 
+/* The prefix that decides about a session, of a node with a view: that of the public address of an EIP that is called,
+ * else of the local address. */
+static const struct slu_cluster_prefix *prefix_of(const struct slu_worker *w, const struct slu_sync_record *r)
+{
+	struct slu_ip address = {.family = r->family};
+
+	memcpy(address.bytes, keeps_client(r) ? r->virtual_ip : r->local, r->family == 4 ? 4 : 16);
+	return slu_cluster_view_find(w->cluster, &address);
+}
+
 static bool is_home(const struct slu_worker *w, const struct slu_sync_record *r)
 {
-	struct slu_ip local = {.family = r->family};
-	const struct slu_cluster_prefix *prefix;
+	const struct slu_cluster_prefix *prefix = w->cluster ? prefix_of(w, r) : NULL;
 
 	if (!w->cluster)
 		return true;
-	memcpy(local.bytes, announced_of(r), r->family == 4 ? 4 : 16);
-	prefix = slu_cluster_view_find(w->cluster, &local);
-	if (!prefix && keeps_client(r))
-		return w->cluster->nat_owner == w->cluster->self;
-	return prefix && prefix->home == w->cluster->self;
+	return (prefix ? prefix->home : w->cluster->nat_owner) == w->cluster->self;
 }
 
 /* The reply's tuple has one session. In our own prefix it is ours, elsewhere the younger one: the other has ended. */
@@ -450,6 +479,34 @@ static bool is_buried(struct slu_worker *w, const struct job *j)
 	return r->age_ms == 0 || (int32_t)(j->created - stone->created_tick) <= INCARNATION_TICKS;
 }
 
+/* Gives the request's tuple of a session away. */
+static void yield(struct slu_worker *w, uint32_t sid)
+{
+	slu_session_table_yield(&w->table, sid);
+	if (slu_session_table_hot(&w->table, sid)->flags & SLU_SESSION_OFFLOADED)
+		slu_offload_take_back(w, sid);
+}
+
+/*
+ * Whether the request's tuple is another session's that keeps it, here or at another worker; *here is the entry of one
+ * that is to give it away. -EEXIST: it is that of replies.
+ */
+static int must_yield(const struct slu_worker *w, const struct job *j, uint32_t *here)
+{
+	const struct slu_worker *other = w;
+	uint32_t entry = slu_session_table_find(&w->table, j->request_hash, &j->request);
+
+	*here = entry;
+	if (!entry && w->dp->workers > 1) {
+		other = w->dp->worker[slu_sync_peek(w->dp, w->id, j->request_hash, &j->request)];
+		if (other != w)
+			entry = slu_session_table_find(&other->table, j->request_hash, &j->request);
+	}
+	if (entry & SLU_ENTRY_REPLY)
+		return -EEXIST;
+	return entry && !wins(other, j, SLU_SID(entry));
+}
+
 /* Returns the sid, or 0. */
 static uint32_t insert(struct slu_worker *w, const struct job *j)
 {
@@ -457,7 +514,7 @@ static uint32_t insert(struct slu_worker *w, const struct job *j)
 	const struct slu_listener *l;
 	const struct slu_backend *b;
 	uint32_t sid, other;
-	bool yields = false;
+	int yields;
 
 	if (is_buried(w, j)) {
 		slu_worker_count(w, SLU_COUNT_SYNC_TOMBSTONED);
@@ -466,35 +523,30 @@ static uint32_t insert(struct slu_worker *w, const struct job *j)
 	other = slu_session_table_find(&w->table, j->reply_hash, &j->reply);
 	if (other && !make_reply_free(w, j, other))
 		return 0;
-	other = slu_session_table_find(&w->table, j->request_hash, &j->request);
-	if (other) {
+	yields = must_yield(w, j, &other);
+	if (other || yields)
 		slu_worker_count(w, SLU_COUNT_SYNC_CONFLICT);
-		if (other & SLU_ENTRY_REPLY)
-			return 0;
-		yields = !wins(w, j, SLU_SID(other));
-	}
+	if (yields < 0)
+		return 0;
 	sid = slu_session_table_alloc(&w->table, r->family == 6);
 	if (!sid) {
 		slu_worker_count(w, SLU_COUNT_SYNC_NO_ROOM);
 		return 0;
 	}
-	if (other && !yields) {
-		slu_session_table_yield(&w->table, SLU_SID(other));
-		if (slu_session_table_hot(&w->table, SLU_SID(other))->flags & SLU_SESSION_OFFLOADED)
-			slu_offload_take_back(w, SLU_SID(other));
-	}
+	if (other && !yields)
+		yield(w, SLU_SID(other));
 	fill_session(w, sid, j);
 	if (yields)
 		slu_session_table_cold(&w->table, sid)->sync |= SLU_SYNC_YIELDED;
 	l = find_listener(w, r);
-	b = l ? find_backend(w, l, r) : NULL;
+	b = has_backend(l) ? find_backend(w, l, r) : NULL;
 	if (slu_lifecycle_adopt(w, sid, l, b)) {
 		slu_session_table_release(&w->table, sid);
 		slu_worker_count(w, SLU_COUNT_SYNC_NO_ROOM);
 		return 0;
 	}
 	slu_worker_count(w, SLU_COUNT_SYNC_TAKEN);
-	if (!l || !b)
+	if (!l || (!b && has_backend(l)))
 		slu_worker_count(w, SLU_COUNT_SYNC_ORPHAN);
 	return sid;
 }
@@ -526,14 +578,11 @@ static void apply_session(struct slu_worker *w, const struct job *j)
 /* Whether a session that is not here would be ours. */
 static bool would_own(const struct slu_worker *w, const struct slu_sync_record *r)
 {
-	struct slu_ip local = {.family = r->family};
-	const struct slu_cluster_prefix *prefix;
+	const struct slu_cluster_prefix *prefix = w->cluster ? prefix_of(w, r) : NULL;
 	uint8_t owner;
 
 	if (!w->cluster)
 		return true;
-	memcpy(local.bytes, announced_of(r), r->family == 4 ? 4 : 16);
-	prefix = slu_cluster_view_find(w->cluster, &local);
 	owner = prefix ? prefix->owner : w->cluster->nat_owner;
 	return (owner ? owner : r->creator) == w->cluster->self;
 }
@@ -581,10 +630,25 @@ static void apply_end(struct slu_worker *w, const struct job *j)
 	}
 }
 
+/* Another worker takes a session whose request's tuple one of ours has. */
+static void apply_claim(struct slu_worker *w, const struct job *j)
+{
+	uint32_t entry = slu_session_table_find(&w->table, j->request_hash, &j->request);
+
+	if (!entry || entry & SLU_ENTRY_REPLY || !wins(w, j, SLU_SID(entry)))
+		return;
+	slu_worker_count(w, SLU_COUNT_SYNC_CONFLICT);
+	yield(w, SLU_SID(entry));
+}
+
 static void apply(struct slu_worker *w, const struct job *j)
 {
 	if (!j->sound) {
 		slu_worker_count(w, is_forwardable(j->record) ? SLU_COUNT_SYNC_BAD : SLU_COUNT_SYNC_UNSUPPORTED);
+		return;
+	}
+	if (j->claim) {
+		apply_claim(w, j);
 		return;
 	}
 	switch (j->record->kind) {
@@ -634,50 +698,108 @@ uint16_t slu_sync_inbox_drain(struct slu_worker *w)
 
 /* ----------------------------------------------- the thread that gives them */
 
-static uint32_t worker_of(
-	const struct slu_dataplane *dp, const struct slu_neigh_view *neigh, const struct slu_sync_record *r)
+static bool put(struct slu_dataplane *dp, uint32_t to, const struct slu_sync_record *r, uint32_t *woken)
 {
-	struct job j = {.record = r};
+	*woken |= 1u << to;
+	return rte_ring_sp_enqueue_elem(dp->worker[to]->inbox, (void *)(uintptr_t)r, sizeof(*r)) == 0;
+}
+
+/* Where the replies of a session come in. */
+static uint32_t worker_of(const struct slu_dataplane *dp, const struct slu_neigh_view *neigh, const struct job *j)
+{
+	const struct slu_generation *g = __atomic_load_n(&dp->generation, __ATOMIC_ACQUIRE);
+	const struct slu_sync_record *r = j->record;
 	struct slu_ip backend = {.family = r->family}, ask;
 	const struct slu_nexthop *hop;
-	const struct slu_generation *g;
 	uint16_t port = SLU_PORTS_MAX;
 	uint32_t owner;
 	int result;
 
-	if (dp->workers == 1 || (r->family != 4 && r->family != 6))
-		return 0;
 	if (keeps_client(r))
 		return slu_worker_nat_owner(dp, r->family, r->client, r->client_port);
-	fill_keys(&j);
-	g = __atomic_load_n(&dp->generation, __ATOMIC_ACQUIRE);
-	if (g && slu_outbound_worker_of(dp, g->index, &j.request, &j.reply, &owner))
+	if (g && slu_outbound_worker_of(dp, g->index, &j->request, &j->reply, &owner))
 		return owner;
 	memcpy(backend.bytes, r->backend, r->family == 4 ? 4 : 16);
 	result = neigh ? slu_neigh_resolve(neigh, &backend, &hop, &port, &ask) : -EHOSTUNREACH;
 	if (result == 0)
 		port = hop->port;
-	return slu_local_port_owner(dp, port, &j.reply);
+	return slu_local_port_owner(dp, port, &j->reply);
+}
+
+/* Prepares keys, hashes and buckets of all workers; what is no sound record goes to the first worker to be counted. */
+static void look_up(const struct slu_dataplane *dp, struct job *j, const struct slu_sync_record *r)
+{
+	*j = (struct job){.record = r, .sound = is_sound(r)};
+	if (!j->sound)
+		return;
+	fill_keys(j);
+	/* All tables hash alike. */
+	j->request_hash = slu_session_table_hash(&dp->worker[0]->table, &j->request);
+	j->reply_hash = slu_session_table_hash(&dp->worker[0]->table, &j->reply);
+	for (uint32_t i = 0; i < dp->workers; i++) {
+		slu_session_table_prefetch(&dp->worker[i]->table, j->request_hash);
+		slu_session_table_prefetch(&dp->worker[i]->table, j->reply_hash);
+	}
+}
+
+/*
+ * A session that is known stays with its worker. One that has the tuple of another worker's session in its request
+ * goes there too, as a claim: whose it is from now on.
+ */
+static bool give_one(struct slu_dataplane *dp, const struct slu_neigh_view *neigh, const struct job *j, uint32_t *woken)
+{
+	struct slu_sync_record r = *j->record;
+	uint32_t to = 0, other;
+
+	r.reserved = 0;
+	if (j->sound) {
+		to = worker_of(dp, neigh, j);
+		if (!slu_session_table_find(&dp->worker[to]->table, j->reply_hash, &j->reply))
+			to = slu_sync_peek(dp, to, j->reply_hash, &j->reply);
+		other = slu_sync_peek(dp, to, j->request_hash, &j->request);
+		if (other != to && r.kind == SLU_SYNC_SESSION) {
+			r.reserved = CLAIM;
+			if (!put(dp, other, &r, woken))
+				return false;
+			r.reserved = 0;
+		}
+	}
+	return put(dp, to, &r, woken);
+}
+
+static uint32_t give_many(
+	struct slu_dataplane *dp, const struct slu_sync_record *records, uint32_t count, uint32_t *woken)
+{
+	const struct slu_neigh_view *neigh;
+	struct job jobs[16];
+	uint32_t given = 0, part;
+	bool room = true;
+
+	rte_rcu_qsbr_thread_online(dp->qsbr, SLU_READER_GIVER);
+	neigh = __atomic_load_n(&dp->neigh, __ATOMIC_ACQUIRE);
+	while (given < count && room) {
+		part = RTE_MIN(count - given, RTE_DIM(jobs));
+		for (uint32_t i = 0; i < part; i++)
+			look_up(dp, &jobs[i], &records[given + i]);
+		for (uint32_t i = 0; i < part && room; i++) {
+			room = give_one(dp, neigh, &jobs[i], woken);
+			given += room;
+		}
+	}
+	rte_rcu_qsbr_thread_offline(dp->qsbr, SLU_READER_GIVER);
+	return given;
 }
 
 uint32_t slu_sync_give(struct slu_dataplane *dp, const struct slu_sync_record *records, uint32_t count)
 {
-	const struct slu_neigh_view *neigh;
-	uint32_t given = 0, woken = 0;
+	uint32_t given, woken = 1;
 
 	if (!dp->sync.outbox)
 		return count;
-	rte_rcu_qsbr_thread_online(dp->qsbr, GIVER);
-	neigh = __atomic_load_n(&dp->neigh, __ATOMIC_ACQUIRE);
-	for (; given < count; given++) {
-		uint32_t to = worker_of(dp, neigh, &records[given]);
-
-		if (rte_ring_sp_enqueue_elem(
-			    dp->worker[to]->inbox, (void *)(uintptr_t)&records[given], sizeof(*records)))
-			break;
-		woken |= 1u << to;
-	}
-	rte_rcu_qsbr_thread_offline(dp->qsbr, GIVER);
+	if (dp->workers == 1)
+		given = rte_ring_sp_enqueue_burst_elem(dp->worker[0]->inbox, records, sizeof(*records), count, NULL);
+	else
+		given = give_many(dp, records, count, &woken);
 	for (; woken; woken &= woken - 1) {
 		const struct slu_worker *w = dp->worker[__builtin_ctz(woken)];
 

@@ -104,7 +104,7 @@ void slu_worker_refresh(struct slu_worker *w)
 
 static void no_session(struct slu_worker *w, struct slu_packet *p)
 {
-	if (__atomic_load_n(&w->dp->quiet_until_us, __ATOMIC_RELAXED) > w->now_us)
+	if (slu_sync_is_quiet(w))
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_QUIET);
 	else
 		slu_answer_rst(w, p, SLU_COUNT_DROP_NO_SESSION);
@@ -170,7 +170,7 @@ static void for_listener(struct slu_worker *w, struct slu_packet *p, const struc
 		slu_worker_drop(w, p->mbuf, why);
 }
 
-/* A packet for a local address of FULLNAT whose session is not here. */
+/* A packet for a local address of FULLNAT, this node's or another member's, whose session is not here. */
 static void for_local(struct slu_worker *w, struct slu_packet *p)
 {
 	if (w->dp->workers > 1 && p->hops == 0 && p->kind == SLU_PACKET_PLAIN) {
@@ -184,8 +184,28 @@ static void for_local(struct slu_worker *w, struct slu_packet *p)
 	/* The way back was not known when a session's local port was chosen: any worker may have it. */
 	if (slu_worker_try_next(w, p))
 		return;
-	slu_answer_rst(
-		w, p, p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST : SLU_COUNT_DROP_LOCAL);
+	if (slu_sync_is_quiet(w))
+		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_QUIET);
+	else
+		slu_answer_rst(w, p,
+			p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST : SLU_COUNT_DROP_LOCAL);
+}
+
+/*
+ * A session of another node is where its replies come in; its client's packets may come to any worker. Returns whether
+ * the packet is on its way there.
+ */
+static bool elsewhere(struct slu_worker *w, struct slu_packet *p)
+{
+	uint32_t to;
+
+	if (p->hops || w->dp->workers == 1 || !(uint32_t)p->key.rest)
+		return false;
+	to = slu_sync_peek(w->dp, w->id, p->hash, &p->key);
+	if (to == w->id)
+		return false;
+	slu_worker_hand_over(w, p, to, true);
+	return true;
 }
 
 /* TCP or UDP without a session here. */
@@ -194,15 +214,19 @@ static void miss(struct slu_worker *w, struct slu_packet *p)
 	const uint8_t *dst = slu_packet_l3(p) + (p->family == 4 ? 16 : 24);
 	const struct slu_address_entry *address;
 	const struct slu_listener *l;
+	bool member;
 
 	if (!w->index) {
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_NO_CONFIG);
 		return;
 	}
-	address = slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 40), p->family, dst);
-	if (slu_outbound_take(w, p, address))
+	if (w->inbox && elsewhere(w, p))
 		return;
-	if (!address) {
+	address = slu_listener_index_address(w->index, (uint32_t)(p->key.rest >> 40), p->family, dst);
+	member = !address && slu_sync_is_member(w, p->family, dst);
+	if (!member && slu_outbound_take(w, p, address))
+		return;
+	if (!address && !member) {
 		if (w->index->has_nat && w->dp->workers > 1 && p->hops == 0 && (uint32_t)p->key.rest &&
 			slu_worker_peer_owner(w, p, true) != w->id)
 			slu_worker_hand_over(w, p, slu_worker_peer_owner(w, p, true), true);
@@ -216,10 +240,12 @@ static void miss(struct slu_worker *w, struct slu_packet *p)
 			slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_FRAGMENT_FIRST);
 		return;
 	}
-	l = slu_listener_index_find(w->index, address, p->protocol, __builtin_bswap16((uint16_t)(p->key.rest >> 16)));
+	l = address ? slu_listener_index_find(
+			      w->index, address, p->protocol, __builtin_bswap16((uint16_t)(p->key.rest >> 16)))
+		    : NULL;
 	if (l)
 		for_listener(w, p, l);
-	else if (address->kinds & SLU_ADDRESS_LOCAL)
+	else if (!address || address->kinds & SLU_ADDRESS_LOCAL)
 		for_local(w, p);
 	else if (p->kind == SLU_PACKET_LATER_FRAGMENT)
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_NO_LISTENER);

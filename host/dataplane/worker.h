@@ -25,7 +25,8 @@
 #define SLU_OFFLOAD_LIST 1024
 #define SLU_HELD_MAX 64
 #define SLU_UNRESOLVED_RING 256
-#define SLU_READERS_MAX (SLU_WORKERS_MAX + 1) /* of published views: the thread that gives records is one */
+#define SLU_READER_GIVER SLU_WORKERS_MAX      /* of published views: the thread that gives records, */
+#define SLU_READERS_MAX (SLU_WORKERS_MAX + 1) /* besides the workers */
 #define SLU_LIVE_MAX 65536
 #define SLU_ANSWERS_PER_S 1000 /* RSTs and ICMP errors of our own, per worker */
 #define SLU_ANSWERS_BURST 200
@@ -109,6 +110,7 @@ struct slu_worker {
 	struct slu_tombstone_table tombstones;
 	struct slu_sync_inbox *sync_inbox; /* records being worked on */
 	struct slu_wake *wake;             /* of the worker's loop; NULL: it never sleeps */
+	uint32_t home_hint;                /* prefix of the view that the last local address was in */
 
 	struct slu_timer_wheel wheel;
 	struct slu_fragment_table fragments;

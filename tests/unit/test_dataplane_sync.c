@@ -4,6 +4,8 @@
  */
 #include "tests/unit/dataplane_fixture.h"
 
+#include <errno.h>
+
 #include "host/dataplane/cluster_view.h"
 #include "host/dataplane/sync_record.h"
 
@@ -257,6 +259,861 @@ static void sync__snapshot__has_told_sessions_of_all_owners(void **state)
 	assert_int_equal(sessions(2), 2);
 }
 
+static struct slu_sync_record *told(unsigned int node, enum slu_sync_kind kind)
+{
+	assert_int_equal(take(node), 1);
+	assert_int_equal(records[0].kind, kind);
+	assert_int_equal(records[0].sender, node + 1);
+	return &records[0];
+}
+
+static struct seen send_flags(unsigned int node, const struct flow *syn, uint8_t flags)
+{
+	struct flow segment = *syn;
+
+	segment.flags = flags;
+	segment.ack = 2000;
+	return fixture_send(&nodes[node], CLIENT_PORT, &segment);
+}
+
+static struct seen send_back(unsigned int node, const struct flow *arrived, uint8_t flags)
+{
+	struct flow reply = fixture_reply(arrived, flags);
+
+	return fixture_send(&nodes[node], BACKEND_PORT, &reply);
+}
+
+/* Node `owner` announces what node `home` had, as all members see it. */
+static void move_prefix(unsigned int home, unsigned int owner)
+{
+	for (unsigned int i = 0; i < NODES; i++)
+		for (uint32_t p = 0; p < views[i].prefix_count; p++)
+			if (views[i].prefix[p].home == home + 1)
+				views[i].prefix[p].owner = (uint8_t)(owner + 1);
+}
+
+/* ------------------------------------------------------------- triggers */
+
+static void restart_sync(unsigned int node, const struct slu_sync_settings *sync)
+{
+	uint8_t family = nodes[node].family;
+
+	fixture_destroy(&nodes[node]);
+	start_node(node, family, 1, sync);
+}
+
+static void sync__linux_trigger__counts_every_packet_of_the_client(void **state)
+{
+	static const struct slu_sync_settings linux_rule = {
+		.trigger = SLU_SYNC_AFTER_PACKETS, .threshold = 3, .period = 50, .outbox = 64, .inbox = 64};
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	restart_sync(0, &linux_rule);
+	fixture_connect(&nodes[0], &syn);
+	assert_int_equal(take(0), 0);
+	assert_true(send_data(0, &syn).sent);
+	told(0, SLU_SYNC_SESSION);
+	for (unsigned int i = 0; i < 120; i++)
+		assert_true(send_data(0, &syn).sent);
+	assert_int_equal(take(0), 0); /* then by time alone */
+}
+
+static void sync__udp__is_told_after_threshold_packets_of_the_client(void **state)
+{
+	struct flow first = fixture_request(&nodes[0], 17, 53, 0), reply;
+	struct seen s;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		s = fixture_send(&nodes[0], CLIENT_PORT, &first);
+		assert_true(s.sent);
+		reply = fixture_reply(&s.flow, 0);
+		assert_true(fixture_send(&nodes[0], BACKEND_PORT, &reply).sent);
+		assert_int_equal(take(0), 0);
+	}
+	fixture_send(&nodes[0], CLIENT_PORT, &first);
+	assert_int_equal(told(0, SLU_SYNC_SESSION)->protocol, 17);
+	assert_int_equal(records[0].timeout_s, 300);
+	give(1, records, 1);
+	first.payload = 7;
+	s = fixture_send(&nodes[1], CLIENT_PORT, &first);
+	assert_true(s.sent);
+	assert_int_equal(s.flow.sport, reply.dport);
+	assert_int_equal(sessions(1), 1);
+}
+
+static void sync__threshold_one__tells_with_the_first_packet_of_udp(void **state)
+{
+	static const struct slu_sync_settings at_once = {.threshold = 1, .outbox = 64, .inbox = 64};
+	struct flow first = fixture_request(&nodes[0], 17, 53, 0);
+
+	(void)state;
+	restart_sync(0, &at_once);
+	assert_true(fixture_send(&nodes[0], CLIENT_PORT, &first).sent);
+	told(0, SLU_SYNC_SESSION);
+}
+
+static void sync__request_goes_to_the_card__is_told_before(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	slu_offload_enable(nodes[0].dp, true);
+	fixture_connect(&nodes[0], &syn);
+	assert_true(send_data(0, &syn).sent);
+	assert_int_equal(take(0), 0);
+	slu_worker_offload_flush(nodes[0].w);
+	told(0, SLU_SYNC_SESSION);
+}
+
+static void sync__outbox_full__counts_and_tells_later(void **state)
+{
+	static const struct slu_sync_settings small = {.threshold = 1, .outbox = 2, .inbox = 64};
+	struct flow flow = fixture_request(&nodes[0], 17, 53, 0);
+
+	(void)state;
+	restart_sync(0, &small); /* a ring of two has room for one */
+	for (unsigned int i = 0; i < 3; i++, flow.sport++)
+		assert_true(fixture_send(&nodes[0], CLIENT_PORT, &flow).sent);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_OUTBOX_FULL), 2);
+	assert_int_equal(take(0), 1);
+	fixture_advance(&nodes[0], SECOND);
+	assert_int_equal(take(0), 1);
+	fixture_advance(&nodes[0], SECOND);
+	assert_int_equal(take(0), 1);
+	fixture_advance(&nodes[0], SECOND);
+	assert_int_equal(take(0), 0);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_TOLD), 3);
+}
+
+/* ------------------------------------------------------------- changes */
+
+static void sync__fin_of_the_client__is_told_at_once(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	uint16_t version;
+
+	(void)state;
+	open_synced(0, &syn);
+	version = told(0, SLU_SYNC_SESSION)->version;
+	give(1, records, 1);
+	assert_true(send_flags(0, &syn, FIN | ACK).sent);
+	told(0, SLU_SYNC_SESSION);
+	assert_int_equal(records[0].version, (uint16_t)(version + 1));
+	assert_int_equal(records[0].state, SLU_TCP_CLOSE_WAIT);
+	assert_int_equal(records[0].flags, SLU_SESSION_FIN_REQ);
+	give(1, records, 1);
+	assert_int_equal(only_session(1).state, SLU_TCP_CLOSE_WAIT);
+	assert_int_equal(only_session(1).version, (uint16_t)(version + 1));
+	assert_true(send_flags(0, &syn, FIN | ACK).sent); /* again: nothing new */
+	assert_int_equal(take(0), 0);
+}
+
+static void sync__halves_of_a_close_on_two_nodes__make_a_whole_one(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+
+	(void)state;
+	arrived = open_synced(0, &syn);
+	deliver(0);
+	assert_true(send_flags(1, &syn, FIN | ACK).sent);
+	assert_int_equal(told(1, SLU_SYNC_REPORT)->flags, SLU_SESSION_FIN_REQ);
+	give(0, records, 1);
+	give(2, records, 1);
+	assert_int_equal(counter(2, SLU_COUNT_SYNC_NOT_OURS), 1);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_REPORTS), 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_CLOSE_WAIT);
+	assert_int_equal(deliver(0), 1);
+	assert_true(send_back(2, &arrived, FIN | ACK).sent);
+	told(2, SLU_SYNC_REPORT);
+	give(0, records, 1);
+	assert_int_equal(deliver(0), 1);
+	for (unsigned int node = 0; node < NODES; node++)
+		assert_int_equal(only_session(node).state, SLU_TCP_TIME_WAIT);
+	assert_int_equal(take(1) + take(2), 0);
+}
+
+static void sync__report_lost__copy_keeps_its_fin_and_reports_it_again(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+
+	(void)state;
+	arrived = open_synced(0, &syn);
+	deliver(0);
+	assert_true(send_flags(1, &syn, FIN | ACK).sent);
+	told(1, SLU_SYNC_REPORT); /* lost */
+	assert_true(send_back(0, &arrived, FIN | ACK).sent);
+	assert_int_equal(only_session(0).state, SLU_TCP_FIN_WAIT);
+	told(0, SLU_SYNC_SESSION);
+	give(1, records, 1);
+	assert_int_equal(only_session(1).state, SLU_TCP_TIME_WAIT);
+	told(1, SLU_SYNC_REPORT);
+	give(0, records, 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_TIME_WAIT);
+}
+
+static void sync__reset_seen_elsewhere__closes_and_traffic_revives(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	deliver(0);
+	assert_true(send_flags(1, &syn, RST).sent);
+	assert_int_equal(told(1, SLU_SYNC_REPORT)->flags, SLU_SESSION_RST);
+	give(0, records, 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_CLOSE);
+	deliver(0);
+	assert_int_equal(only_session(2).state, SLU_TCP_CLOSE);
+	assert_true(send_data(1, &syn).sent);
+	told(1, SLU_SYNC_REPORT);
+	give(0, records, 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_ESTABLISHED);
+	deliver(0);
+	assert_int_equal(only_session(2).state, SLU_TCP_ESTABLISHED);
+}
+
+/* -------------------------------------------------------------- refreshes */
+
+static void sync__used_session__is_refreshed_every_third_of_its_timeout(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	unsigned int count = 0;
+	uint16_t version;
+
+	(void)state;
+	open_synced(0, &syn);
+	version = told(0, SLU_SYNC_SESSION)->version;
+	for (unsigned int second = 0; second < 1800; second++) {
+		advance(SECOND);
+		assert_true(send_data(0, &syn).sent);
+		if (take(0)) {
+			count++;
+			assert_int_equal(records[0].version, version);
+			assert_int_equal(records[0].kind, SLU_SYNC_SESSION);
+		}
+	}
+	assert_in_range(count, 6, 7); /* of 262 to 300 s */
+}
+
+static void sync__idle_session__is_not_refreshed_and_its_end_is_told(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	deliver(0);
+	for (unsigned int second = 0; second < 895; second++)
+		advance(SECOND);
+	assert_int_equal(take(0), 0);
+	assert_int_equal(sessions(0), 1);
+	advance(7 * SECOND);
+	assert_int_equal(sessions(0), 0);
+	told(0, SLU_SYNC_END);
+	assert_int_equal(sessions(1), 1);
+	give(1, records, 1);
+	assert_int_equal(sessions(1), 0);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_ENDED), 1);
+}
+
+static void sync__copy_without_a_word__outlives_the_timeout_by_a_third(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	deliver(0);
+	for (unsigned int second = 0; second < 1190; second++)
+		fixture_advance(&nodes[1], SECOND);
+	assert_int_equal(sessions(1), 1);
+	fixture_advance(&nodes[1], 12 * SECOND);
+	assert_int_equal(sessions(1), 0);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_EXPIRED), 1);
+	assert_int_equal(take(1), 0);
+}
+
+static void sync__traffic_on_one_copy_alone__keeps_all_alive(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	unsigned int reports = 0;
+
+	(void)state;
+	open_synced(0, &syn);
+	deliver(0);
+	for (unsigned int second = 0; second < 4000; second++) {
+		uint32_t count;
+
+		advance(SECOND);
+		assert_true(send_data(1, &syn).sent);
+		count = take(1);
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_equal(records[i].kind, SLU_SYNC_REPORT);
+		reports += count;
+		give(0, records, count);
+		deliver(0);
+	}
+	assert_in_range(reports, 6, 15); /* at most one in a third of the time-out */
+	for (unsigned int node = 0; node < NODES; node++)
+		assert_int_equal(only_session(node).state, SLU_TCP_ESTABLISHED);
+}
+
+static void sync__card_carries_the_packets__refreshes_go_on(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_offload_request request;
+	unsigned int refreshes = 0;
+
+	(void)state;
+	slu_offload_enable(nodes[0].dp, true);
+	open_synced(0, &syn);
+	deliver(0);
+	slu_worker_offload_flush(nodes[0].w);
+	while (slu_offload_next(nodes[0].dp, &request))
+		assert_true(slu_offload_done(nodes[0].dp, request.session, (enum slu_dir)request.dir, true));
+	for (unsigned int second = 0; second < 3000; second++) {
+		advance(SECOND);
+		slu_offload_counters(nodes[0].dp, request.session, SLU_DIR_REQUEST, second * 10, second * 1000,
+			nodes[0].now_us - SECOND / 2);
+		refreshes += deliver(0);
+	}
+	assert_in_range(refreshes, 10, 12);
+	assert_int_equal(sessions(0), 1);
+	assert_int_equal(sessions(1), 1);
+}
+
+/* --------------------------------------------------------------- versions */
+
+static void sync__older_version__changes_nothing(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_sync_record first, second;
+
+	(void)state;
+	open_synced(0, &syn);
+	first = *told(0, SLU_SYNC_SESSION);
+	send_flags(0, &syn, FIN | ACK);
+	second = *told(0, SLU_SYNC_SESSION);
+	give(1, &second, 1); /* they overtake each other */
+	give(1, &first, 1);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_STALE), 1);
+	assert_int_equal(only_session(1).state, SLU_TCP_CLOSE_WAIT);
+	give(1, &second, 1); /* and come twice */
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_REFRESHED), 1);
+	assert_int_equal(only_session(1).version, second.version);
+	assert_int_equal(sessions(1), 1);
+}
+
+static void sync__versions_wrap__later_is_still_newer(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_sync_record r;
+
+	(void)state;
+	open_synced(0, &syn);
+	r = *told(0, SLU_SYNC_SESSION);
+	r.version = 0xFFFE;
+	give(1, &r, 1);
+	r.version = 3;
+	r.state = SLU_TCP_FIN_WAIT;
+	give(1, &r, 1);
+	assert_int_equal(only_session(1).state, SLU_TCP_FIN_WAIT);
+	r.version = 0xFFFF;
+	r.state = SLU_TCP_ESTABLISHED;
+	give(1, &r, 1);
+	assert_int_equal(only_session(1).state, SLU_TCP_FIN_WAIT);
+}
+
+static void sync__late_record_after_the_end__does_not_resurrect(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_sync_record first, end;
+
+	(void)state;
+	open_synced(0, &syn);
+	first = *told(0, SLU_SYNC_SESSION);
+	give(1, &first, 1);
+	advance(950 * SECOND);
+	end = *told(0, SLU_SYNC_END);
+	first.age_ms = end.age_ms; /* of one who has not heard of the end */
+	give(1, &end, 1);
+	give(2, &end, 1); /* before the session itself */
+	give(1, &first, 1);
+	give(2, &first, 1);
+	assert_int_equal(sessions(1) + sessions(2), 0);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_TOMBSTONED), 1);
+	assert_int_equal(counter(2, SLU_COUNT_SYNC_TOMBSTONED), 1);
+	/* A late report does not bring it back to its owner either. */
+	first.kind = SLU_SYNC_REPORT;
+	give(0, &first, 1);
+	assert_int_equal(sessions(0), 0);
+	/* The next session of the same tuples is another matter, */
+	first.kind = SLU_SYNC_SESSION;
+	first.age_ms = 1;
+	fixture_advance(&nodes[1], 30 * SECOND);
+	give(1, &first, 1);
+	assert_int_equal(sessions(1), 1);
+	/* and two refreshes later nobody remembers. */
+	fixture_advance(&nodes[2], 700 * SECOND);
+	first.age_ms = 3000000;
+	give(2, &first, 1);
+	assert_int_equal(sessions(2), 1);
+}
+
+static void sync__tombstones_full__the_oldest_go_and_are_counted(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_sync_record end;
+
+	(void)state;
+	open_synced(0, &syn);
+	end = *told(0, SLU_SYNC_SESSION);
+	end.kind = SLU_SYNC_END;
+	for (unsigned int i = 0; i < 2000; i++) {
+		end.client_port = (slu_be16)(i + 1);
+		give(1, &end, 1);
+	}
+	assert_true(counter(1, SLU_COUNT_SYNC_TOMBSTONES_FULL) > 0);
+	assert_int_equal(sessions(1), 0);
+}
+
+static void sync__end_while_the_card_has_it__waits_for_the_card(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_offload_request request;
+	struct slu_sync_record end;
+	unsigned int removed = 0;
+
+	(void)state;
+	slu_offload_enable(nodes[1].dp, true);
+	open_synced(0, &syn);
+	give(1, told(0, SLU_SYNC_SESSION), 1);
+	end = records[0];
+	end.kind = SLU_SYNC_END;
+	end.version++;
+	for (unsigned int i = 0; i < 3; i++)
+		assert_true(send_data(1, &syn).sent);
+	slu_worker_offload_flush(nodes[1].w);
+	while (slu_offload_next(nodes[1].dp, &request))
+		assert_true(slu_offload_done(nodes[1].dp, request.session, (enum slu_dir)request.dir, true));
+	give(1, &end, 1);
+	assert_int_equal(sessions(1), 1);
+	while (slu_offload_next(nodes[1].dp, &request)) {
+		assert_int_equal(request.op, SLU_OFFLOAD_REMOVE);
+		slu_offload_removed(nodes[1].dp, request.session, (enum slu_dir)request.dir, 5, 500);
+		removed++;
+	}
+	assert_int_equal(removed, 2);
+	fixture_advance(&nodes[1], 2 * SECOND);
+	assert_int_equal(sessions(1), 0);
+	assert_int_equal(take(1), 0);
+}
+
+/* -------------------------------------------------------------- ownership */
+
+static void sync__owner_dies__successor_refreshes_with_a_newer_version(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	uint16_t version;
+
+	(void)state;
+	open_synced(0, &syn);
+	version = records[0].version;
+	deliver(0);
+	version = only_session(1).version;
+	move_prefix(0, 1);
+	assert_int_equal(only_session(1).owner_node, 2);
+	for (unsigned int second = 0; second < 301; second++) {
+		fixture_advance(&nodes[1], SECOND);
+		fixture_advance(&nodes[2], SECOND);
+		assert_true(send_data(1, &syn).sent);
+	}
+	told(1, SLU_SYNC_SESSION);
+	assert_true((int16_t)(uint16_t)(records[0].version - version) > 1);
+	give(2, records, 1);
+	assert_int_equal(counter(2, SLU_COUNT_SYNC_CHANGED), 1);
+	advance(910 * SECOND);
+	told(1, SLU_SYNC_END);
+	give(2, records, 1);
+	assert_int_equal(sessions(1) + sessions(2), 0);
+}
+
+static void sync__owner_comes_back__takes_what_is_newer_from_a_snapshot(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	uint64_t cursor = 0;
+
+	(void)state;
+	open_synced(0, &syn);
+	deliver(0);
+	move_prefix(0, 1);
+	assert_true(send_flags(1, &syn, FIN | ACK).sent);
+	told(1, SLU_SYNC_SESSION);
+	assert_int_equal(slu_sync_snapshot(nodes[1].dp, &cursor, records, RECORDS_MAX), 1);
+	give(0, records, 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_CLOSE_WAIT);
+	cursor = 0;
+	assert_int_equal(slu_sync_snapshot(nodes[2].dp, &cursor, records, RECORDS_MAX), 1); /* an older one */
+	give(0, records, 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_CLOSE_WAIT);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_STALE), 1);
+}
+
+static void sync__report_of_an_unknown_session__brings_it_to_its_owner(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	give(1, told(0, SLU_SYNC_SESSION), 1);
+	move_prefix(0, 2); /* which never heard of it */
+	assert_true(send_flags(1, &syn, FIN | ACK).sent);
+	told(1, SLU_SYNC_REPORT);
+	give(2, records, 1);
+	assert_int_equal(only_session(2).state, SLU_TCP_CLOSE_WAIT);
+	told(2, SLU_SYNC_SESSION);
+}
+
+static void sync__nobody_else_ends_what_is_ours(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	told(0, SLU_SYNC_SESSION);
+	records[0].kind = SLU_SYNC_END;
+	records[0].version += 100;
+	records[0].sender = 2;
+	give(0, records, 1);
+	assert_int_equal(sessions(0), 1);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_STALE), 1);
+}
+
+static void sync__adopted_prefix__gives_no_local_ports(void **state)
+{
+	struct flow syn = fixture_request(&nodes[1], 6, 80, SYN);
+
+	(void)state;
+	/* The second address is another member's, which this node announces for it. */
+	nodes[1].locals[1] = local_of(nodes[1].family, 0, 4);
+	move_prefix(0, 1);
+	fixture_publish(&nodes[1]);
+	for (unsigned int i = 0; i < 20; i++, syn.sport++) {
+		struct flow arrived = fixture_connect(&nodes[1], &syn);
+
+		fixture_assert_ip(&arrived.src, &nodes[1].locals[0]);
+	}
+	nodes[1].locals[0] = local_of(nodes[1].family, 2, 4);
+	fixture_publish(&nodes[1]);
+	assert_false(fixture_send(&nodes[1], CLIENT_PORT, &syn).sent);
+	assert_int_equal(counter(1, SLU_COUNT_DROP_NO_LOCAL_PORT), 1);
+}
+
+/* -------------------------------------------------------------- conflicts */
+
+/* One client tuple opened on two nodes; what node 0 saw is older by so many microseconds. */
+static void open_twice(const struct flow *syn, uint64_t older_us, struct flow arrived[2])
+{
+	arrived[0] = open_synced(0, syn);
+	advance(older_us);
+	arrived[1] = open_synced(1, syn);
+}
+
+static void sync__two_sessions_of_one_client_tuple__the_older_gets_the_requests(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived[2];
+	struct seen s;
+
+	(void)state;
+	open_twice(&syn, 2 * SECOND, arrived);
+	deliver(0);
+	deliver(1);
+	for (unsigned int node = 0; node < NODES; node++) {
+		assert_int_equal(sessions(node), 2);
+		assert_int_equal(counter(node, SLU_COUNT_SYNC_CONFLICT), 1);
+		s = send_data(node, &syn);
+		assert_true(s.sent);
+		fixture_assert_ip(&s.flow.src, &arrived[0].src);
+		assert_int_equal(s.flow.sport, arrived[0].sport);
+		for (unsigned int i = 0; i < 2; i++) {
+			s = send_back(node, &arrived[i], ACK);
+			assert_true(s.sent && s.checksums_right);
+			assert_int_equal(s.flow.dport, syn.sport);
+		}
+	}
+}
+
+static void sync__as_old_as_each_other__the_smaller_node_wins(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived[2];
+	struct slu_sync_record second;
+	struct seen s;
+
+	(void)state;
+	open_twice(&syn, 0, arrived);
+	second = *told(1, SLU_SYNC_SESSION);
+	give(2, &second, 1);
+	deliver(0);
+	give(0, &second, 1);
+	for (unsigned int node = 0; node < NODES; node++) {
+		s = send_data(node, &syn);
+		fixture_assert_ip(&s.flow.src, &arrived[0].src);
+	}
+}
+
+static void sync__winner_ends__the_other_gets_the_requests_back(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived[2];
+	struct slu_sync_record second;
+	struct seen s;
+
+	(void)state;
+	open_twice(&syn, 2 * SECOND, arrived);
+	second = *told(1, SLU_SYNC_SESSION);
+	deliver(0);
+	give(2, &second, 1);
+	records[0].kind = SLU_SYNC_END;
+	records[0].version++;
+	give(2, records, 1);
+	assert_int_equal(sessions(2), 1);
+	assert_int_equal(counter(2, SLU_COUNT_SYNC_ENDED), 1);
+	give(2, &second, 1);
+	s = send_data(2, &syn);
+	assert_true(s.sent);
+	fixture_assert_ip(&s.flow.src, &arrived[1].src);
+}
+
+static void sync__same_creator_again__the_younger_is_the_one_that_lives(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+	struct seen s;
+
+	(void)state;
+	open_synced(0, &syn);
+	deliver(0);
+	advance(950 * SECOND);
+	told(0, SLU_SYNC_END); /* lost */
+	arrived = open_synced(0, &syn);
+	told(0, SLU_SYNC_SESSION);
+	give(1, records, 1);
+	s = send_data(1, &syn);
+	assert_true(s.sent);
+	assert_int_equal(s.flow.sport, arrived.sport);
+}
+
+static void sync__reply_tuple_of_our_home__is_ours(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+	struct seen s;
+
+	(void)state;
+	arrived = open_synced(0, &syn);
+	told(0, SLU_SYNC_SESSION);
+	records[0].client_port ^= 0x0100;
+	records[0].sender = records[0].creator = 2;
+	give(0, records, 1);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_CONFLICT), 1);
+	assert_int_equal(sessions(0), 1);
+	s = send_back(0, &arrived, ACK);
+	assert_int_equal(s.flow.dport, syn.sport);
+	/* Where it is nobody's home, the younger session is the one that still lives. */
+	records[0].client_port ^= 0x0100;
+	give(2, records, 1);
+	records[0].client_port ^= 0x0100;
+	fixture_advance(&nodes[2], 5 * SECOND);
+	give(2, records, 1);
+	assert_int_equal(sessions(2), 1);
+	s = send_back(2, &arrived, ACK);
+	assert_int_equal(s.flow.dport, __builtin_bswap16(records[0].client_port));
+}
+
+/* ---------------------------------------------------------------- orphans */
+
+static void sync__listener_unknown__session_forwards_and_is_bound_later(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+	struct slu_live_counters live;
+
+	(void)state;
+	arrived = open_synced(0, &syn);
+	told(0, SLU_SYNC_SESSION);
+	nodes[1].listeners[LISTENER_TCP].port_first = nodes[1].listeners[LISTENER_TCP].port_last = 79;
+	fixture_publish(&nodes[1]);
+	give(1, records, 1);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_ORPHAN), 1);
+	assert_int_equal(only_session(1).listener_id, 0);
+	assert_true(send_data(1, &syn).sent);
+	assert_true(send_back(1, &arrived, ACK).sent);
+	assert_int_equal(only_session(1).timeout_ms, 900000);
+	nodes[1].listeners[LISTENER_TCP].port_first = nodes[1].listeners[LISTENER_TCP].port_last = 80;
+	fixture_publish(&nodes[1]);
+	give(1, records, 1);
+	assert_int_equal(only_session(1).listener_id, 500 + LISTENER_TCP);
+	slu_dataplane_listener_counters(nodes[1].dp, LISTENER_TCP, &live);
+	assert_int_equal(live.active, 1);
+	slu_dataplane_listener_counters(nodes[1].dp, SLU_SESSION_NONE_LIVE, &live);
+	assert_int_equal(live.active + live.inactive, 0);
+}
+
+static void sync__backend_unknown__session_keeps_its_listener(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	told(0, SLU_SYNC_SESSION);
+	nodes[1].group.backend_count = 0;
+	give(1, records, 1);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_ORPHAN), 1);
+	assert_int_equal(only_session(1).listener_id, 500 + LISTENER_TCP);
+	assert_int_equal(only_session(1).backend_id, 0);
+	assert_true(send_data(1, &syn).sent);
+}
+
+static void sync__nat_session_of_linux__is_taken_with_the_client_as_local_address(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 81, SYN), arrived;
+	struct slu_session_snapshot copy;
+	struct slu_sync_record r;
+	struct seen s;
+
+	(void)state;
+	arrived = open_synced(0, &syn);
+	r = *told(0, SLU_SYNC_SESSION);
+	assert_int_equal(r.mode, SLU_MODE_NAT);
+	memset(r.local, 0, sizeof(r.local));
+	r.local_port = 0;
+	r.version = 0;
+	r.age_ms = r.timeout_s = 0;
+	r.creator = r.sender = 0;
+	give(1, &r, 1);
+	assert_int_equal(only_session(1).mode, SLU_MODE_NAT);
+	copy = only_session(1);
+	fixture_assert_ip(&copy.local, &syn.src);
+	s = send_data(1, &syn);
+	assert_true(s.sent && s.checksums_right);
+	fixture_assert_ip(&s.flow.src, &syn.src);
+	assert_true(send_back(1, &arrived, ACK).sent);
+	/* Its later words count, without a version. */
+	r.state = SLU_TCP_FIN_WAIT;
+	give(1, &r, 1);
+	assert_int_equal(only_session(1).state, SLU_TCP_FIN_WAIT);
+	assert_int_equal(sessions(1), 1);
+	/* To the owner they are reports. */
+	give(0, &r, 1);
+	assert_int_equal(only_session(0).state, SLU_TCP_FIN_WAIT);
+	assert_int_not_equal(told(0, SLU_SYNC_SESSION)->version, 0);
+}
+
+/* ------------------------------------------------------ without a session */
+
+static void sync__quiet__stray_segments_are_dropped_silently(void **state)
+{
+	struct flow stray = fixture_request(&nodes[0], 6, 80, ACK);
+	struct seen s;
+
+	(void)state;
+	slu_dataplane_quiet_until(nodes[0].dp, nodes[0].now_us + 3 * SECOND);
+	assert_false(fixture_send(&nodes[0], CLIENT_PORT, &stray).sent);
+	stray.dst = nodes[0].locals[0];
+	assert_false(fixture_send(&nodes[0], BACKEND_PORT, &stray).sent);
+	stray.dst = local_of(nodes[0].family, 1, 9);
+	s = fixture_send(&nodes[0], BACKEND_PORT, &stray);
+	assert_false(s.sent || s.exception);
+	assert_int_equal(counter(0, SLU_COUNT_DROP_QUIET), 3);
+	advance(4 * SECOND);
+	s = fixture_send(&nodes[0], BACKEND_PORT, &stray);
+	assert_true(s.sent);
+	assert_int_equal(s.flow.flags, RST);
+	assert_int_equal(counter(0, SLU_COUNT_DROP_LOCAL), 1);
+	stray.dst = local_of(nodes[0].family, NODES, 9); /* behind all members' */
+	assert_true(fixture_send(&nodes[0], BACKEND_PORT, &stray).exception);
+}
+
+/* ------------------------------------------------------------- bad records */
+
+static void refuse(const struct slu_sync_record *good, void (*spoil)(struct slu_sync_record *r))
+{
+	struct slu_sync_record r = *good;
+	uint64_t before = counter(1, SLU_COUNT_SYNC_BAD) + counter(1, SLU_COUNT_SYNC_UNSUPPORTED);
+
+	spoil(&r);
+	give(1, &r, 1);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_BAD) + counter(1, SLU_COUNT_SYNC_UNSUPPORTED), before + 1);
+	assert_int_equal(sessions(1), 0);
+}
+
+#define SPOIL(name, statement)                                                                                         \
+	static void name(struct slu_sync_record *r)                                                                    \
+	{                                                                                                              \
+		statement;                                                                                             \
+	}
+SPOIL(bad_kind, r->kind = 3)
+SPOIL(bad_family, r->family = 5)
+SPOIL(bad_protocol, r->protocol = 132)
+SPOIL(bad_mode, r->mode = 200)
+SPOIL(bad_state, r->state = SLU_TCP_STATES)
+SPOIL(bad_vpc, r->vpc = SLU_VPC_MAX + 1)
+SPOIL(no_client, memset(r->client, 0, 16))
+SPOIL(no_backend, memset(r->backend, 0, 16))
+SPOIL(no_local, memset(r->local, 0, 16))
+SPOIL(multicast, memset(r->client, 0xFF, 16))
+SPOIL(loop, memcpy(r->backend, r->client, 16); memcpy(r->local, r->virtual_ip, 16); r->backend_port = r->client_port;
+	r->local_port = r->virtual_port)
+
+static void sync__impossible_records__are_refused_and_counted(void **state)
+{
+	static void (*const all[])(struct slu_sync_record * r) = {bad_kind, bad_family, bad_protocol, bad_mode,
+		bad_state, bad_vpc, no_client, no_backend, no_local, multicast, loop};
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_sync_record good;
+
+	(void)state;
+	open_synced(0, &syn);
+	good = *told(0, SLU_SYNC_SESSION);
+	for (unsigned int i = 0; i < RTE_DIM(all); i++)
+		refuse(&good, all[i]);
+	give(1, &good, 1);
+	assert_int_equal(sessions(1), 1);
+}
+
+static void sync__inbox_full__says_how_many_were_taken(void **state)
+{
+	struct slu_sync_record many[80];
+
+	(void)state;
+	memset(many, 0, sizeof(many));
+	for (unsigned int i = 0; i < RTE_DIM(many); i++)
+		many[i].protocol = 6;
+	assert_int_equal(slu_sync_give(nodes[0].dp, many, 80), 63);
+	give(0, many, 0);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_BAD), 63);
+	give(0, many + 63, 17);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_BAD), 80);
+}
+
+static void sync__settings_that_make_no_sense__return_einval(void **state)
+{
+	struct slu_sync_settings s = settings;
+
+	(void)state;
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &s), -EINVAL); /* once is enough */
+	fixture_destroy(&nodes[0]);
+	fixture_create(&nodes[0], 4, 1, NULL);
+	s.outbox = 63;
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &s), -EINVAL);
+	s = settings;
+	s.inbox = 0;
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &s), -EINVAL);
+	s = (struct slu_sync_settings){
+		.trigger = SLU_SYNC_AFTER_PACKETS, .threshold = 50, .period = 50, .outbox = 64, .inbox = 64};
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &s), -EINVAL);
+	s.outbox = 0;
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &s), 0);
+	assert_int_equal(take(0), 0);
+	assert_int_equal(slu_sync_event(nodes[0].dp), -1);
+}
+
 #define BOTH(test)                                                                                                     \
 	{#test "__4", test, setup4, teardown, NULL},                                                                   \
 	{                                                                                                              \
@@ -270,6 +1127,42 @@ int main(void)
 		BOTH(sync__copy__forwards_both_directions_as_the_owner),
 		BOTH(sync__what_only_linux_forwards__is_counted_and_not_taken),
 		BOTH(sync__snapshot__has_told_sessions_of_all_owners),
+		BOTH(sync__linux_trigger__counts_every_packet_of_the_client),
+		BOTH(sync__udp__is_told_after_threshold_packets_of_the_client),
+		BOTH(sync__threshold_one__tells_with_the_first_packet_of_udp),
+		BOTH(sync__request_goes_to_the_card__is_told_before),
+		BOTH(sync__outbox_full__counts_and_tells_later),
+		BOTH(sync__fin_of_the_client__is_told_at_once),
+		BOTH(sync__halves_of_a_close_on_two_nodes__make_a_whole_one),
+		BOTH(sync__report_lost__copy_keeps_its_fin_and_reports_it_again),
+		BOTH(sync__reset_seen_elsewhere__closes_and_traffic_revives),
+		BOTH(sync__used_session__is_refreshed_every_third_of_its_timeout),
+		BOTH(sync__idle_session__is_not_refreshed_and_its_end_is_told),
+		BOTH(sync__copy_without_a_word__outlives_the_timeout_by_a_third),
+		BOTH(sync__traffic_on_one_copy_alone__keeps_all_alive),
+		BOTH(sync__card_carries_the_packets__refreshes_go_on),
+		BOTH(sync__older_version__changes_nothing),
+		BOTH(sync__versions_wrap__later_is_still_newer),
+		BOTH(sync__late_record_after_the_end__does_not_resurrect),
+		BOTH(sync__tombstones_full__the_oldest_go_and_are_counted),
+		BOTH(sync__end_while_the_card_has_it__waits_for_the_card),
+		BOTH(sync__owner_dies__successor_refreshes_with_a_newer_version),
+		BOTH(sync__owner_comes_back__takes_what_is_newer_from_a_snapshot),
+		BOTH(sync__report_of_an_unknown_session__brings_it_to_its_owner),
+		BOTH(sync__nobody_else_ends_what_is_ours),
+		BOTH(sync__adopted_prefix__gives_no_local_ports),
+		BOTH(sync__two_sessions_of_one_client_tuple__the_older_gets_the_requests),
+		BOTH(sync__as_old_as_each_other__the_smaller_node_wins),
+		BOTH(sync__winner_ends__the_other_gets_the_requests_back),
+		BOTH(sync__same_creator_again__the_younger_is_the_one_that_lives),
+		BOTH(sync__reply_tuple_of_our_home__is_ours),
+		BOTH(sync__listener_unknown__session_forwards_and_is_bound_later),
+		BOTH(sync__backend_unknown__session_keeps_its_listener),
+		BOTH(sync__nat_session_of_linux__is_taken_with_the_client_as_local_address),
+		BOTH(sync__quiet__stray_segments_are_dropped_silently),
+		BOTH(sync__impossible_records__are_refused_and_counted),
+		BOTH(sync__inbox_full__says_how_many_were_taken),
+		BOTH(sync__settings_that_make_no_sense__return_einval),
 	};
 
 	return cmocka_run_group_tests_name("dataplane_sync", tests, NULL, NULL);
