@@ -1,7 +1,7 @@
 # The agent.
-AGENT_SOURCES := $(wildcard host/*.c host/cluster/*.c host/ports/*.c host/offload/*.c)
+AGENT_SOURCES := $(wildcard host/*.c host/cluster/*.c host/ports/*.c host/offload/*.c host/sync/*.c)
 AGENT_OBJS := $(patsubst %.c,$(B)/%.o,$(AGENT_SOURCES))
-AGENT_LIBS = $(DPDK_LIBS) $(CONTROL_LIBS) -lmnl -ldl -lpthread
+AGENT_LIBS = $(DPDK_LIBS) $(CONTROL_LIBS) -lcrypto -lmnl -ldl -lpthread
 
 $(AGENT_OBJS): CFLAGS += $(DPDK_CFLAGS) -DALLOW_EXPERIMENTAL_API
 

@@ -31,6 +31,7 @@ RULES = {
     "hw": (["include/sluice", "lib", "hw"], f"{C}|verilated\\w*\\.h$|V\\w+\\.h$|[a-z_]+$"),
     "driver": (["include/sluice", "lib", "driver"], f"{C}|{DPDK}|{DPDK_DRIVER}|libfdt\\.h$|bpf\\.h$"),
     "host": (["include/sluice", "lib", "host"], f"{C}|{DPDK}|event2/.*|event\\.h$|yaml\\.h$|jansson\\.h$|libmnl/.*"),
+    "host/sync": (["include/sluice", "lib", "host"], f"{C}|event2/.*|openssl/.*"),
     "tools": (["include/sluice", "tools"], f"{C}|jansson\\.h$"),
     "tests": (["include/sluice", "lib", "hw", "driver", "host", "tools", "tests"], r".*"),
 }

@@ -1,4 +1,7 @@
-# Session sync: datagrams, and the engine with its thread.
+# Session sync: datagrams, and the engine with its thread (a part of the agent, see host/build.mk).
+SYNC_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard host/sync/*.c))
+SYNC_LIBS := -levent_core -lcrypto -lpthread
+
 $(B)/tests/unit/test_sync_codec: $(B)/tests/unit/test_sync_codec.o $(B)/host/sync/codec.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_sync_codec
@@ -7,3 +10,9 @@ UNIT_TESTS += $(B)/tests/unit/test_sync_codec
 $(B)/tests/lab/sync_datagram: $(B)/tests/lab/sync_datagram.o $(B)/host/sync/codec.o $(B)/host/control/ip.o
 	$(CC) -o $@ $^ $(LDFLAGS)
 PROGRAMS += $(B)/tests/lab/sync_datagram
+
+# Several nodes in one process, against a data plane that only counts.
+SYNC_TEST_OBJS := $(B)/tests/unit/sync_fake.o $(SYNC_OBJS) $(B)/host/control/ip.o
+$(B)/tests/unit/test_sync_engine: $(B)/tests/unit/test_sync_engine.o $(SYNC_TEST_OBJS)
+	$(CC) -o $@ $^ $(LDFLAGS) $(SYNC_LIBS) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_sync_engine

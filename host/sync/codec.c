@@ -650,18 +650,35 @@ static enum slu_codec_verdict read_version0(
 	return SLU_CODEC_TAKEN;
 }
 
-static enum slu_codec_verdict read_datagram(
-	struct slu_codec_datagram *out, const uint8_t *bytes, uint32_t count, uint8_t group)
+static struct slu_sync_wire_header header_of(const uint8_t *bytes, uint32_t count)
 {
 	struct slu_sync_wire_header header = {0};
 
+	memcpy(&header, bytes, count < sizeof(header) ? count : sizeof(header));
+	return header;
+}
+
+enum slu_codec_verdict slu_codec_judge_header(const uint8_t *bytes, uint32_t count, uint8_t group)
+{
+	struct slu_sync_wire_header header;
+
 	if (count < sizeof(struct slu_sync_wire_header0))
 		return SLU_CODEC_SHORT;
-	memcpy(&header, bytes, count < sizeof(header) ? count : sizeof(header));
+	header = header_of(bytes, count);
 	if (be16toh(header.size) != count)
 		return SLU_CODEC_SIZE;
-	if (group != 0 && header.group != group)
-		return SLU_CODEC_GROUP;
+	return group != 0 && header.group != group ? SLU_CODEC_GROUP : SLU_CODEC_TAKEN;
+}
+
+static enum slu_codec_verdict read_datagram(
+	struct slu_codec_datagram *out, const uint8_t *bytes, uint32_t count, uint8_t group)
+{
+	enum slu_codec_verdict verdict = slu_codec_judge_header(bytes, count, group);
+	struct slu_sync_wire_header header;
+
+	if (verdict != SLU_CODEC_TAKEN)
+		return verdict;
+	header = header_of(bytes, count);
 	/* Whatever is not version 1 is 0, as the kernel has it: its count stands where 1 has a zero. */
 	if (count < sizeof(header) || header.version != 1 || header.reserved != 0 || header.spare != 0)
 		return read_version0(out, bytes, count, header.reserved);

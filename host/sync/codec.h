@@ -105,6 +105,9 @@ struct slu_codec_datagram {
 /* Reads a datagram for a node of this group; group 0 takes those of all, as Linux. Any bytes may be given. */
 void slu_codec_read(const uint8_t *bytes, uint32_t count, uint8_t group, struct slu_codec_datagram *out);
 
+/* What slu_codec_read() says of a datagram before it looks at sessions: TAKEN, SHORT, SIZE or GROUP. */
+enum slu_codec_verdict slu_codec_judge_header(const uint8_t *bytes, uint32_t count, uint8_t group);
+
 /*
  * Finds the trailer of a datagram that nobody has verified yet, without reading the rest: only where our writers put
  * it. Returns false if there is none there.

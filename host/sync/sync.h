@@ -71,6 +71,7 @@ uint32_t slu_sync_blob(struct slu_sync *sync, uint8_t id, void *bytes, uint32_t 
 struct slu_sync_peer_state {
 	uint8_t id;
 	bool alive;
+	uint8_t revision; /* of our parameters: the highest that it reads */
 	uint64_t epoch;
 	uint64_t datagrams, records, lost, reordered, duplicate, rejected; /* lost: gaps of its sequence numbers */
 	uint32_t lag_ms;                                                   /* since its last datagram */
@@ -79,8 +80,13 @@ struct slu_sync_peer_state {
 struct slu_sync_state {
 	uint64_t sent_datagrams, sent_records, send_errors;
 	uint64_t received_datagrams, received_records, inbox_full;
+	uint64_t inbox_dropped; /* records that found no room for too long; their sender is asked again */
+	uint64_t unsent;        /* records that cannot be told without extensions */
 	uint64_t bad_size, bad_group, bad_version, bad_record, bad_parameter, bad_authentication, replayed;
+	uint64_t unknown_sender; /* none of the members; this node's own id too */
+	uint64_t skipped;        /* sound sessions of Linux that are nothing for this data plane */
 	uint64_t joins_served, joins_done;
+	uint64_t fetches; /* streams that brought what was missing */
 	bool joined;
 	uint32_t peer_count;
 	struct slu_sync_peer_state peers[SLU_CLUSTER_MEMBERS_MAX];

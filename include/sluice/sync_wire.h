@@ -160,4 +160,46 @@ static_assert(sizeof(struct slu_sync_wire_trailer) == 18, "wire");
 enum slu_sync_wire_algorithm { SLU_SYNC_WIRE_UNSIGNED, SLU_SYNC_WIRE_HMAC_SHA256 };
 #define SLU_SYNC_WIRE_TAG 16u
 
+/* ------------------------------------------------- the stream between members */
+
+/* First in both directions. */
+struct slu_sync_wire_hello {
+	uint8_t magic[8]; /* "SluSync1" */
+	uint8_t revision; /* the highest that this node reads */
+	uint8_t id;
+	uint8_t group;
+	uint8_t algorithm; /* of the frames' tags */
+	uint8_t reserved[4];
+	uint8_t nonce[16];
+};
+static_assert(sizeof(struct slu_sync_wire_hello) == 32, "wire");
+#define SLU_SYNC_WIRE_MAGIC "SluSync1"
+
+/* The payload follows, then the tag if there is an algorithm. */
+struct slu_sync_wire_frame {
+	slu_be32 bytes; /* of the payload */
+	uint8_t type;
+	uint8_t reserved[3];
+};
+static_assert(sizeof(struct slu_sync_wire_frame) == 8, "wire");
+
+enum slu_sync_wire_frame_type {
+	SLU_SYNC_WIRE_REQUEST = 1,  /* struct slu_sync_wire_request, from who connected */
+	SLU_SYNC_WIRE_SENDERS = 2,  /* struct slu_sync_wire_sender, several */
+	SLU_SYNC_WIRE_SESSIONS = 3, /* a message of version 1 without trailer, of up to 65,535 bytes */
+	SLU_SYNC_WIRE_DONE = 4,     /* nothing: all that was asked for has been sent */
+};
+
+struct slu_sync_wire_request {
+	uint8_t epoch[8], from[8]; /* what was sent from this sequence on; from 0, or another epoch: every session */
+};
+static_assert(sizeof(struct slu_sync_wire_request) == 16, "wire");
+
+/* How far the answering node has seen another one. */
+struct slu_sync_wire_sender {
+	uint8_t id;
+	uint8_t epoch[8], sequence[8];
+};
+static_assert(sizeof(struct slu_sync_wire_sender) == 17, "wire");
+
 #endif
