@@ -36,3 +36,13 @@ $(B)/tests/unit/sync_capacity: $(B)/tests/unit/sync_capacity.o $(B)/host/sync/co
 	$(CC) -o $@ $^ $(LDFLAGS)
 UNIT_TESTS += tests/unit/test_cluster_model.py
 tests/unit/test_cluster_model.py: $(B)/tests/unit/sync_capacity $(B)/tests/bench/l4/bench
+
+# Random faults under stamped traffic (tests/chaos).
+$(B)/tests/chaos/clock.so: tests/chaos/clock.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -fPIC -shared -o $@ $<
+chaos: $$(PROGRAMS) $(B)/tests/chaos/clock.so ## random faults of a cluster, nobody may be lost: DURATION_S=600 SEED=n SYNC=off (as root)
+	@DURATION_S=$(or $(DURATION_S),600) SEED=$(SEED) SYNC=$(or $(SYNC),on) tests/chaos/run.sh
+UNIT_TESTS += tests/unit/test_chaos.py
+tests/unit/test_chaos.py: $(B)/tests/chaos/clock.so
+.PHONY: chaos

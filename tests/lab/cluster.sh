@@ -18,6 +18,8 @@
 LAB_BUILD=${LAB_BUILD:-build}
 LAB_NODES=0
 LAB_CARDS=plain
+LAB_NODE_CABLE=lab_cable # or lab_wire_cable: cables of nodes that can be made bad
+LAB_AGENT_UNDER=         # a program that gets a node's number and the agent's command, and becomes the agent
 
 # lab_ctl NODE ARGUMENT...: sluicectl of a node, n1 ..
 lab_ctl() {
@@ -86,13 +88,13 @@ lab_node_network() {
 		wires=card$n
 		lab_ns "$wires"
 	fi
-	lab_cable router "north$n" "$wires" w0
-	lab_cable router "south$n" "$wires" w1
+	"$LAB_NODE_CABLE" router "north$n" "$wires" w0 "north$n"
+	"$LAB_NODE_CABLE" router "south$n" "$wires" w1 "south$n"
 	lab_join router "north$n" north
 	lab_join router "south$n" south
 	lab_mute "$wires" w0
 	lab_mute "$wires" w1
-	lab_cable "n$n" sync0 sync "n$n"
+	"$LAB_NODE_CABLE" "n$n" sync0 sync "n$n" "sync$n"
 	lab_join sync "n$n" br
 	lab_address "n$n" sync0 "198.18.9.$n/24"
 	# TAPs do not exist yet; what they get must not be turned away for coming in on another way than answers go.
@@ -158,16 +160,26 @@ lab_node_answers() {
 	lab_ctl "$1" stats --json
 }
 
+# lab_card_start N: the node's card, if it has one.
+lab_card_start() {
+	local n=$1
+	[ "$LAB_CARDS" = card ] || return 0
+	rm -f "$LAB/n$n/nic.sock"
+	lab_start "card$n" "card$n" "$LAB_BUILD/bin/sluice-nic" --socket "$LAB/n$n/nic.sock" \
+		--wire 0=packet:w0 --wire 1=packet:w1
+	lab_until 10 "the card's socket" test -S "$LAB/n$n/nic.sock"
+}
+
+# lab_agent_begin N: the node's agent, which is not waited for.
+lab_agent_begin() {
+	lab_start "n$1" "n$1" ${LAB_AGENT_UNDER:+"$LAB_AGENT_UNDER" "$1"} "$LAB_BUILD/bin/sluiced" --config "$LAB/n$1/sluiced.yaml"
+}
+
 # lab_node_start N: its card, if it has one, and its agent, until the API answers.
 lab_node_start() {
 	local n=$1
-	if [ "$LAB_CARDS" = card ]; then
-		rm -f "$LAB/n$n/nic.sock"
-		lab_start "card$n" "card$n" "$LAB_BUILD/bin/sluice-nic" --socket "$LAB/n$n/nic.sock" \
-			--wire 0=packet:w0 --wire 1=packet:w1
-		lab_until 10 "the card's socket" test -S "$LAB/n$n/nic.sock"
-	fi
-	lab_start "n$n" "n$n" "$LAB_BUILD/bin/sluiced" --config "$LAB/n$n/sluiced.yaml"
+	lab_card_start "$n"
+	lab_agent_begin "$n"
 	lab_until "${LAB_AGENT_S:-30}" "the API of n$n" lab_node_answers "n$n" || {
 		tail -n 20 "$LAB/log/n$n.log" >&2
 		return 1

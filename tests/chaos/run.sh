@@ -1,0 +1,308 @@
+#!/bin/bash
+# Random faults of a cluster of three nodes under stamped traffic; nobody who counts may be lost. tests/chaos/README.md.
+#
+# Environment: DURATION_S (600), SEED (drawn and printed), SYNC=off (nodes do not tell each other: the run must fail), KIND=plain
+# (no cards). Exit status: 0 nobody was lost and there was enough to lose; 1 somebody was lost, or a node did not come back, or
+# the laboratory could not be built; 2 too few faults, or too little at stake.
+cd "$(dirname "$0")/../.." || exit 3
+. tests/lab/lab.sh
+. tests/lab/cluster.sh
+. tests/lab/stamp.sh
+. tests/lab/wire.sh
+. tests/lab/traffic.sh
+. tests/chaos/faults.sh
+
+DURATION_S=${DURATION_S:-600}
+SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
+SYNC=${SYNC:-on}
+KIND=${KIND:-card}
+CHAOS_NODES=3
+CHAOS_WHOLE_S=40       # longer than this no recovery may take
+CHAOS_KINDS=(node agent cable bird sync delay loss etcd apply clock)
+CHAOS_JUDGES=(long churn)
+CHAOS_APPLIED=0
+CHAOS_CLOCK=()
+declare -A CHAOS_DONE=() # kind -> faults that began and were healed
+CHAOS_MOVED=0 CHAOS_SPLIT=0 CHAOS_ON_CARD=0 CHAOS_SLOWEST_MS=0
+CHAOS_TROUBLE=()
+RANDOM=$((SEED % 32768))
+
+# Lanes: what they do (idle, hold, return), the fault, and until when.
+declare -A LANE_STATE=([hard]=idle [soft]=idle) LANE_FAULT=() LANE_PAUSE_MS=() LANE_DUE_US=([hard]=0 [soft]=0) LANE_BEGAN_US=() LANE_NEXT=([hard]=0 [soft]=0)
+HARD_PLAN=() SOFT_PLAN=()
+
+say() {
+	printf '%8.3f  %s\n' "$(($(now_us) - CHAOS_BEGAN_US))e-6" "$*"
+}
+
+now_us() {
+	echo "${EPOCHREALTIME/[.,]/}"
+}
+
+chaos_tell() {
+	local judge
+	for judge in "${CHAOS_JUDGES[@]}"; do
+		lab_stamp_tell "$judge" "$@" || trouble "the judge $judge does not answer"
+	done
+}
+
+trouble() {
+	say "TROUBLE: $*"
+	CHAOS_TROUBLE+=("$*")
+}
+
+# -- building --
+
+# The document of node N after so many changes; what SYNC=off changes is the group: nobody's sessions are for anybody else.
+chaos_document() {
+	local n=$1 what=${2:-} number=${3:-0} timeouts='established_s: 60, udp_s: 60'
+	[ "$what" != timeouts ] || timeouts="established_s: $((60 + number % 2)), udp_s: 60"
+	{
+		lab_cluster_services "$timeouts" | if [ "$what" = weights ]; then
+			sed "s/port: 4001}/port: 4001, weight: $((10 + number % 3 * 10))}/"
+		else
+			cat
+		fi
+		if [ "$what" = listener ]; then
+			echo "  - {name: more-$number, address: 198.18.10.1, protocol: tcp, ports: $((5000 + number)), group: g4-4001}"
+		fi
+		lab_cluster_key "$n" | if [ "$SYNC" = off ]; then sed "s/^  id: $n\$/&\n  group: $n/"; else cat; fi
+	} | lab_node_config "$n"
+}
+
+chaos_apply() {
+	local n=$1 what=$2 number=$3 text
+	[ "${LANE_STATE[hard]}" = idle ] || n=$((n % CHAOS_NODES + 1))
+	chaos_document "$n" "$what" "$number"
+	text=$(lab_ctl "n$n" apply "$LAB/n$n/sluiced.yaml" 2>&1) || {
+		# The node may be the one that is being killed.
+		[ -z "${LANE_FAULT[hard]:-}" ] && trouble "n$n refuses its document ($what): $text"
+	}
+	return 0
+}
+
+chaos_etcd_begin() {
+	lab_start etcd sync etcd --name lab --data-dir "$LAB_STATE/etcd" --listen-client-urls http://198.18.9.100:2379 \
+		--advertise-client-urls http://198.18.9.100:2379 --listen-peer-urls http://127.0.0.1:2380 --log-level error
+}
+
+chaos_build() {
+	local n b
+	export LAB LAB_BUILD
+	LAB_NODE_CABLE=lab_wire_cable LAB_AGENT_UNDER=tests/chaos/agent.sh
+	lab_cluster "$KIND" "$CHAOS_NODES"
+	lab_wire_start "$SEED"
+	head -c 32 /dev/urandom >"$LAB/key"
+	chmod 600 "$LAB/key"
+	lab_in sync sysctl -qw net.ipv6.conf.br.disable_ipv6=1
+	lab_address sync br 198.18.9.100/24
+	chaos_etcd_begin
+	for b in 1 2 3; do
+		lab_stamp_serve "b$b" "$b" 4001
+	done
+	for n in $(seq "$CHAOS_NODES"); do
+		head -c 8 /dev/zero >"$LAB/clock$n"
+		chaos_document "$n"
+		lab_node_start "$n"
+	done
+	lab_birds
+	lab_until 30 'the cluster' chaos_whole
+}
+
+# Some connections live as long as the run, some for seconds; half goes to cards, half of those is IPv6.
+chaos_traffic() {
+	chaos_judge long 20 10 8 --interval 200 --rate 1000
+	chaos_judge churn 10 5 4 --interval 100 --rate 2000 --life 6000
+	lab_until 20 'connections that count' eval '[ "$(lab_stamp_count long)" = 76 ]'
+}
+
+# chaos_judge NAME OFFLOADED SOFTWARE UDP OPTION...: so many of each family.
+chaos_judge() {
+	local name=$1 card=$2 software=$3 udp=$4
+	shift 4
+	lab_stamp "$name" client --tcp "198.18.10.1,4001,$card" --tcp "198.18.10.1,4002,$software" \
+		--tcp "fd00:10::1,4001,$card" --tcp "fd00:10::1,4002,$software" \
+		--udp "198.18.10.1,4001,$udp" --udp "fd00:10::1,4002,$udp" --ramp 3000 --log "$LAB/log/$name.json" "$@"
+}
+
+# -- the lanes --
+
+# Without sync nobody sees anybody: only the router's view is left.
+chaos_whole() {
+	if [ "$SYNC" = off ]; then next_hops "$CHAOS_NODES"; else cluster_is_whole; fi
+}
+
+sockets() {
+	local n
+	for n in $(seq "$CHAOS_NODES"); do
+		echo "n$n=$LAB/n$n/api.sock"
+	done
+}
+
+sample() {
+	# shellcheck disable=SC2046
+	tests/chaos/flows.py sample "$1" $(sockets)
+}
+
+# Who starts while he can hear nobody must take himself to be alone: so the sync network is left alone then (README.md).
+may_begin() {
+	[ "$1" != soft ] || [ "${LANE_STATE[hard]}" != return ] || ! is_of_sync "$2"
+}
+
+may_heal() {
+	[ "$1" != hard ] || [ "${LANE_STATE[soft]}" != hold ] || ! is_of_sync "${LANE_FAULT[soft]}"
+}
+
+# KIND NODE VARIANT ...: disturbs what nodes tell each other.
+is_of_sync() {
+	[[ $1 =~ ^sync\  || $1 =~ ^(loss|delay)\ [0-9]\ sync ]]
+}
+
+lane_begin() {
+	local lane=$1 line kind n hold_ms pause_ms words
+	if [ "$lane" = hard ]; then line=${HARD_PLAN[LANE_NEXT[hard]]}; else line=${SOFT_PLAN[LANE_NEXT[soft]]}; fi
+	read -r _ kind n hold_ms pause_ms words <<<"$line"
+	may_begin "$lane" "$kind $n $words" || return 0
+	LANE_NEXT[$lane]=$((LANE_NEXT[$lane] + 1))
+	[ "$lane" != hard ] || sample "$LAB/before.json"
+	LANE_FAULT[$lane]="$kind $n $words" LANE_PAUSE_MS[$lane]=$pause_ms LANE_STATE[$lane]=hold
+	LANE_BEGAN_US[$lane]=$(now_us)
+	say "$lane: $kind n$n $words, for $hold_ms ms"
+	# shellcheck disable=SC2086
+	fault_begin $kind $n $words || trouble "$kind n$n $words did not begin"
+	LANE_DUE_US[$lane]=$(($(now_us) + hold_ms * 1000))
+}
+
+lane_heal() {
+	local lane=$1
+	may_heal "$lane" || return 0
+	# shellcheck disable=SC2086
+	fault_heal ${LANE_FAULT[$lane]} || trouble "${LANE_FAULT[$lane]} was not healed"
+	LANE_STATE[$lane]=return LANE_BEGAN_US[$lane]=$(now_us)
+}
+
+# What stands in $LAB/n*/api.sock answers, everybody sees everybody, the router spreads over all.
+lane_return() {
+	local lane=$1 kind took_ms moved split card
+	read -r kind _ <<<"${LANE_FAULT[$lane]}"
+	took_ms=$((($(now_us) - LANE_BEGAN_US[$lane]) / 1000))
+	if [ "$lane" = hard ]; then
+		if ! chaos_whole 2>/dev/null; then
+			((took_ms < CHAOS_WHOLE_S * 1000)) || {
+				trouble "after ${LANE_FAULT[hard]} the cluster is not whole within $CHAOS_WHOLE_S s"
+				LANE_BEGAN_US[hard]=$(now_us)
+			}
+			return 0
+		fi
+		((took_ms <= CHAOS_SLOWEST_MS)) || CHAOS_SLOWEST_MS=$took_ms
+		sample "$LAB/after.json"
+		read -r moved split card <<<"$(tests/chaos/flows.py compare "$LAB/before.json" "$LAB/after.json" "n$(cut -d' ' -f2 <<<"${LANE_FAULT[hard]}")")"
+		CHAOS_MOVED=$((CHAOS_MOVED + moved)) CHAOS_SPLIT=$((CHAOS_SPLIT + split)) CHAOS_ON_CARD=$((CHAOS_ON_CARD + card))
+		say "hard: whole again after $took_ms ms; $moved flows moved, $split split, $card were on the card; lost so far $(chaos_lost)"
+	fi
+	CHAOS_DONE[$kind]=$((${CHAOS_DONE[$kind]:-0} + 1))
+	LANE_STATE[$lane]=idle LANE_FAULT[$lane]=
+	LANE_DUE_US[$lane]=$(($(now_us) + LANE_PAUSE_MS[$lane] * 1000))
+}
+
+lane_step() {
+	local lane=$1
+	case ${LANE_STATE[$lane]} in
+	idle) (($(now_us) < LANE_DUE_US[$lane])) || lane_begin "$lane" ;;
+	hold) (($(now_us) < LANE_DUE_US[$lane])) || lane_heal "$lane" ;;
+	return) lane_return "$lane" ;;
+	esac
+}
+
+chaos_lost() {
+	local judge sum=0
+	for judge in "${CHAOS_JUDGES[@]}"; do
+		sum=$((sum + $(lost_of "$judge")))
+	done
+	echo $sum
+}
+
+# An agent or card that ended by itself.
+look_for_the_dead() {
+	local name
+	for name in "${!LAB_PIDS[@]}"; do
+		lab_alive "$name" || {
+			trouble "$name has ended by itself: $(tail -n 3 "$LAB/log/$name.log" | tr '\n' ' ')"
+			lab_kill "$name"
+		}
+	done
+}
+
+# -- the run and its verdict --
+
+chaos_run() {
+	local until_us=$(($(now_us) + DURATION_S * 1000000)) lane
+	mapfile -t HARD_PLAN < <(tests/chaos/plan.py "$SEED" "$DURATION_S" "$CHAOS_NODES" | grep ^hard)
+	mapfile -t SOFT_PLAN < <(tests/chaos/plan.py "$SEED" "$DURATION_S" "$CHAOS_NODES" | grep ^soft)
+	while (($(now_us) < until_us)); do
+		lane_step hard
+		lane_step soft
+		look_for_the_dead
+		sleep 0.05
+	done
+	# What is under way is brought to its end.
+	until_us=$(($(now_us) + (CHAOS_WHOLE_S + 10) * 1000000))
+	while [ "${LANE_STATE[hard]}${LANE_STATE[soft]}" != idleidle ] && (($(now_us) < until_us)); do
+		for lane in hard soft; do
+			[ "${LANE_STATE[$lane]}" = idle ] || lane_step "$lane"
+		done
+		sleep 0.05
+	done
+}
+
+chaos_end() {
+	local judge
+	for judge in "${CHAOS_JUDGES[@]}"; do
+		lab_stamp_tell "$judge" end
+	done
+	for judge in "${CHAOS_JUDGES[@]}"; do
+		lab_finish "$judge" 30
+		tail -n 1 "$LAB/log/$judge.log"
+	done
+}
+
+# The least of each: ten in 600 s, fifty flows in 600 s.
+least() {
+	echo $(($1 * DURATION_S / 600 > 0 ? $1 * DURATION_S / 600 : 1))
+}
+
+chaos_verdict() {
+	local kind enough=yes status=0 lost resynced
+	lost=$(jq -s 'map(.tcp.lost + .udp.lost) | add' "$LAB/long.json" "$LAB/churn.json")
+	resynced=$(jq -s 'map(.tcp.resynced + .udp.resynced) | add' "$LAB/long.json" "$LAB/churn.json")
+	jq -s -r '.[] | .offences[] | "lost: \(.protocol) \(.local) \(.loss): \(.text); after \(.after_fault_ms) ms of \(.fault)"' \
+		"$LAB/long.json" "$LAB/churn.json" | head -n 30
+	for kind in "${CHAOS_KINDS[@]}"; do
+		echo "faults: ${CHAOS_DONE[$kind]:-0} $kind (at least $(least 10))"
+		((${CHAOS_DONE[$kind]:-0} >= $(least 10))) || enough=no
+	done
+	echo "at stake: $CHAOS_MOVED flows moved, $CHAOS_SPLIT split, $CHAOS_ON_CARD on the card of a node at its fault (at least $(least 50) each)"
+	((CHAOS_MOVED >= $(least 50) && CHAOS_SPLIT >= $(least 50))) || enough=no
+	[ "$KIND" = plain ] || ((CHAOS_ON_CARD >= $(least 50))) || enough=no
+	echo "born in a cut of sync and counted after it: $resynced; slowest recovery $CHAOS_SLOWEST_MS ms"
+	((resynced > 0)) || enough=no
+	[ "$enough" = yes ] || status=2
+	[ ${#CHAOS_TROUBLE[@]} = 0 ] || status=1
+	[ "$lost" = 0 ] || status=1
+	echo "chaos: seed $SEED, $DURATION_S s, sync $SYNC: $lost lost, ${#CHAOS_TROUBLE[@]} troubles, enough at stake: $enough"
+	return $status
+}
+
+echo "chaos: seed $SEED, $DURATION_S s, sync $SYNC, $KIND"
+CHAOS_BEGAN_US=$(now_us)
+lab_open || exit 3
+LAB_KEEP_LOGS=${CHAOS_LOGS:-$LAB_BUILD/tests/log/chaos}
+set -e
+chaos_build
+chaos_traffic
+set +e
+say 'everybody is there'
+chaos_run
+chaos_end
+cp "$LAB"/*.json "$LAB/log/" 2>/dev/null
+chaos_verdict
