@@ -16,3 +16,13 @@ SYNC_TEST_OBJS := $(B)/tests/unit/sync_fake.o $(SYNC_OBJS) $(B)/host/control/ip.
 $(B)/tests/unit/test_sync_engine: $(B)/tests/unit/test_sync_engine.o $(SYNC_TEST_OBJS)
 	$(CC) -o $@ $^ $(LDFLAGS) $(SYNC_LIBS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_sync_engine
+
+$(B)/tests/unit/test_sync_parts: $(B)/tests/unit/test_sync_parts.o $(patsubst %,$(B)/host/sync/%.o,replay history auth)
+	$(CC) -o $@ $^ $(LDFLAGS) -lcrypto -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_sync_parts
+
+# Compiled whole with the sanitizers, as tests/build.mk does for its own.
+$(B)/tests/fuzz/fuzz_sync: tests/fuzz/fuzz_sync.c host/sync/codec.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^
+FUZZERS += $(B)/tests/fuzz/fuzz_sync
