@@ -186,6 +186,26 @@ static int start_dataplane(struct slu_agent *agent)
 	return 0;
 }
 
+/* Before the first generation, so that sessions taken over have an owner from the beginning. */
+static int prepare_cluster(struct slu_agent *agent)
+{
+	const struct slu_cluster_settings settings = {
+		.base = agent->base, .dp = agent->dp, .retirement = &agent->retirement, .config = agent->config};
+
+	return agent->config->cluster ? slu_cluster_create(&settings, &agent->cluster) : 0;
+}
+
+static void tell_cluster(struct slu_agent *agent)
+{
+	struct slu_control_status status;
+
+	if (!agent->cluster)
+		return;
+	slu_control_status(agent->control, &status);
+	slu_cluster_set_generation(
+		agent->cluster, agent->generation, slu_control_config(agent->control), status.documents);
+}
+
 static void on_hops_changed(void *context)
 {
 	struct slu_agent *agent = context;
@@ -242,6 +262,9 @@ static void hook_publish(void *context, struct slu_generation *next, struct slu_
 	slu_kernel_set_generation(agent->kernel, next);
 	slu_providers_set_generation(agent, next);
 	slu_retire_add(&agent->retirement, previous, release_generation, agent);
+	/* The first one is told when control is there. */
+	if (agent->control)
+		tell_cluster(agent);
 }
 
 static uint64_t hook_backend_sessions(void *context, uint32_t live)
@@ -287,6 +310,7 @@ static int start_control(struct slu_agent *agent, struct slu_config *config)
 	slu_errors_clear(&errors);
 	if (error)
 		return error;
+	tell_cluster(agent);
 	/* The addresses just set made routes. */
 	error = slu_kernel_resync(agent->kernel);
 	if (error)
@@ -608,6 +632,8 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 	if (!error)
 		error = start_dataplane(agent);
 	if (!error)
+		error = prepare_cluster(agent);
+	if (!error)
 		error = start_kernel(agent);
 	if (error) {
 		slu_config_free(config);
@@ -624,6 +650,8 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 		error = start_events(agent);
 	if (!error)
 		error = launch(agent);
+	if (!error && agent->cluster)
+		error = slu_cluster_start(agent->cluster);
 	if (!error)
 		error = start_api(agent);
 	if (!error)
@@ -662,7 +690,9 @@ static void stop_events(struct slu_agent *agent)
 void slu_agent_stop(struct slu_agent *agent)
 {
 	slu_api_destroy(agent->api);
+	slu_cluster_stop(agent->cluster);
 	stop_workers(agent);
+	slu_cluster_destroy(agent->cluster);
 	stop_events(agent);
 	slu_exception_destroy(agent->exception);
 	for (uint32_t w = 0; agent->loops && w < agent->config->workers; w++)

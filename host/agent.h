@@ -5,6 +5,7 @@
 #ifndef SLU_HOST_AGENT_H
 #define SLU_HOST_AGENT_H
 
+#include "host/cluster/cluster.h"
 #include "host/config/config.h"
 #include "host/control/api.h"
 #include "host/loop.h"
@@ -29,6 +30,7 @@ struct slu_agent {
 	struct slu_dataplane *dp;
 	struct slu_retirement retirement;
 	struct slu_kernel *kernel;
+	struct slu_cluster *cluster; /* NULL: this node is alone */
 	struct slu_control *control;
 	struct slu_engine *engine;
 	struct slu_loop *loops; /* [config->workers] */

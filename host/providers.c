@@ -108,6 +108,15 @@ static void fill_session(const struct slu_session_snapshot *from, struct slu_api
 		.bytes = from->bytes[SLU_DIR_REPLY]};
 }
 
+/* Who ages it, refreshes it and ends it. */
+static void fill_owner(const struct slu_agent *agent, struct slu_api_session *session)
+{
+	if (!agent->cluster)
+		return;
+	session->node = slu_cluster_owner(agent->cluster, &session->local);
+	session->passive = session->node != agent->config->cluster->id;
+}
+
 static bool provide_sessions(void *context, uint64_t *cursor, uint32_t budget, slu_api_session_fn *show, void *arg)
 {
 	struct slu_agent *agent = context;
@@ -119,6 +128,7 @@ static bool provide_sessions(void *context, uint64_t *cursor, uint32_t budget, s
 		if (slu_dataplane_sessions(agent->dp, cursor, &snapshot, 1) == 0)
 			return false;
 		fill_session(&snapshot, &session);
+		fill_owner(agent, &session);
 		if (!show(arg, &session))
 			return true;
 	}
@@ -449,6 +459,36 @@ static void provide_stats(void *context, struct slu_api_out *object)
 	slu_api_out_close(object);
 }
 
+/* -------------------------------------------------------------- cluster */
+
+static void provide_node(void *context, struct slu_api_out *object)
+{
+	struct slu_agent *agent = context;
+
+	slu_api_out_number(object, "sessions", slu_dataplane_session_count(agent->dp));
+	slu_api_out_bool(object, "cluster", agent->cluster != NULL);
+	if (agent->cluster)
+		slu_cluster_show_node(agent->cluster, object);
+}
+
+static bool provide_cluster(void *context, struct slu_api_out *object)
+{
+	struct slu_agent *agent = context;
+
+	if (agent->cluster)
+		slu_cluster_show(agent->cluster, object);
+	return agent->cluster != NULL;
+}
+
+static bool provide_drain(void *context, bool drain)
+{
+	struct slu_agent *agent = context;
+
+	if (agent->cluster)
+		slu_cluster_drain(agent->cluster, drain);
+	return agent->cluster != NULL;
+}
+
 void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *providers)
 {
 	*providers = (struct slu_api_providers){.ctx = agent,
@@ -457,5 +497,8 @@ void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *provi
 		.listener_live = provide_listener,
 		.card = provide_card,
 		.ports = provide_ports,
-		.stats = provide_stats};
+		.stats = provide_stats,
+		.node = provide_node,
+		.cluster = provide_cluster,
+		.drain = provide_drain};
 }

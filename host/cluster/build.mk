@@ -2,3 +2,7 @@
 $(B)/tests/unit/test_members: $(B)/tests/unit/test_members.o $(B)/host/cluster/members.o $(B)/host/control/ip.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_members
+
+$(B)/tests/unit/test_node_status: $(B)/tests/unit/test_node_status.o $(B)/host/cluster/node_status.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_node_status

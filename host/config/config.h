@@ -191,4 +191,8 @@ size_t slu_config_restart_check(const struct slu_config *now, const struct slu_c
  */
 char *slu_config_dump(const struct slu_config *config);
 
+/* The same of one listener or group: equal texts are equal parts on every node. */
+char *slu_config_dump_listener(const struct slu_config_listener *listener);
+char *slu_config_dump_group(const struct slu_config_group *group);
+
 #endif

@@ -86,6 +86,15 @@ static char *escape_del(char *text)
 	return escaped;
 }
 
+/* Takes `root`. */
+static char *text_of(json_t *root)
+{
+	char *text = json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	json_decref(root);
+	return text != NULL ? escape_del(text) : NULL;
+}
+
 static json_t *check_object(const struct slu_config_check *check)
 {
 	json_t *object = json_object();
@@ -278,7 +287,6 @@ char *slu_config_dump(const struct slu_config *config)
 {
 	json_t *root = json_object(), *eal = json_array(), *ports = json_array(), *locals = json_array(),
 	       *groups = json_array(), *listeners = json_array(), *snats = json_array(), *eips = json_array();
-	char *text;
 
 	set_number(root, "version", 1);
 	set_text(root, "node", config->node);
@@ -309,7 +317,15 @@ char *slu_config_dump(const struct slu_config *config)
 		json_array_append_new(eips, eip_object(&config->eips[i]));
 	json_object_set_new(root, "snat", snats);
 	json_object_set_new(root, "eip", eips);
-	text = json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII);
-	json_decref(root);
-	return text != NULL ? escape_del(text) : NULL;
+	return text_of(root);
+}
+
+char *slu_config_dump_listener(const struct slu_config_listener *listener)
+{
+	return text_of(listener_object(listener));
+}
+
+char *slu_config_dump_group(const struct slu_config_group *group)
+{
+	return text_of(group_object(group));
 }

@@ -239,6 +239,46 @@ static void send_resource(struct call *call, json_t *(*make)(struct slu_api *api
 		slu_api_server_refuse(call->request, HTTP_INTERNAL, "out of memory");
 }
 
+static void refuse_alone(struct call *call)
+{
+	slu_api_server_refuse(call->request, HTTP_NOTFOUND, "this node is alone: its document has no cluster");
+}
+
+static void get_cluster(struct call *call)
+{
+	json_t *body;
+
+	if (refuse_parameters(call))
+		return;
+	body = slu_api_resources_cluster(call->api);
+	if (body != NULL)
+		slu_api_server_reply(call->request, HTTP_OK, body);
+	else
+		refuse_alone(call);
+}
+
+static void set_drain(struct call *call, bool drain)
+{
+	const struct slu_api_providers *providers = &call->api->providers;
+
+	if (refuse_parameters(call))
+		return;
+	if (providers->drain != NULL && providers->drain(providers->ctx, drain))
+		slu_api_server_reply(call->request, HTTP_OK, slu_api_resources_node(call->api));
+	else
+		refuse_alone(call);
+}
+
+static void post_drain(struct call *call)
+{
+	set_drain(call, true);
+}
+
+static void post_undrain(struct call *call)
+{
+	set_drain(call, false);
+}
+
 /* '*' stands for one part of a path. */
 static const struct route {
 	enum evhttp_cmd_type method;
@@ -254,7 +294,11 @@ static const struct route {
 	{EVHTTP_REQ_GET, "/v1/stats", slu_api_resources_stats, NULL},
 	{EVHTTP_REQ_GET, "/v1/generation", slu_api_resources_generation, NULL},
 	{EVHTTP_REQ_GET, "/v1/config", slu_api_resources_config, NULL},
+	{EVHTTP_REQ_GET, "/v1/node", slu_api_resources_node, NULL},
+	{EVHTTP_REQ_GET, "/v1/cluster", NULL, get_cluster},
 	{EVHTTP_REQ_GET, "/v1/sessions", NULL, get_sessions},
+	{EVHTTP_REQ_POST, "/v1/node/drain", NULL, post_drain},
+	{EVHTTP_REQ_POST, "/v1/node/undrain", NULL, post_undrain},
 	{EVHTTP_REQ_POST, "/v1/config", NULL, post_config},
 	{EVHTTP_REQ_PUT, "/v1/groups/*/backends/*/weight", NULL, put_weight},
 };

@@ -39,6 +39,8 @@ struct slu_api_session {
 	const char *state;                                        /* IPVS name, "ESTABLISHED" */
 	uint32_t worker;
 	uint32_t age_s, idle_s, expires_s;
+	uint8_t node; /* of the cluster, that owns it; 0: there is no cluster, or nobody is known */
+	bool passive; /* another node owns it; this one forwards what it receives */
 	struct slu_api_direction request, reply; /* client to backend, backend to client */
 };
 
@@ -74,6 +76,12 @@ struct slu_api_providers {
 	void (*card)(void *ctx, struct slu_api_out *object);
 	/* One object a port: name, device, link, driver, MAC, counters, xstats. */
 	void (*ports)(void *ctx, struct slu_api_out *list);
+	/* This node: its name, and its place in the cluster if it has one. */
+	void (*node)(void *ctx, struct slu_api_out *object);
+	/* The cluster's members and who owns what. Returns false if this node is alone. */
+	bool (*cluster)(void *ctx, struct slu_api_out *object);
+	/* Takes this node out of the cluster's traffic and back. Returns false if it is alone. */
+	bool (*drain)(void *ctx, bool drain);
 	/* Every counter by name, grouped in objects ("drops", "workers" ...). */
 	void (*stats)(void *ctx, struct slu_api_out *object);
 };

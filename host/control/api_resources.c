@@ -166,6 +166,27 @@ json_t *slu_api_resources_stats(struct slu_api *api)
 	return provided(api, api->providers.stats, json_object());
 }
 
+json_t *slu_api_resources_node(struct slu_api *api)
+{
+	json_t *object = json_object();
+
+	set_text(object, "node", slu_control_config(api->control)->node);
+	set_number(object, "generation", slu_control_generation(api->control)->number);
+	return provided(api, api->providers.node, object);
+}
+
+json_t *slu_api_resources_cluster(struct slu_api *api)
+{
+	json_t *object = json_object();
+	struct slu_api_out out;
+
+	slu_api_out_begin(&out, object);
+	if (api->providers.cluster != NULL && api->providers.cluster(api->providers.ctx, &out))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 json_t *slu_api_resources_generation(struct slu_api *api)
 {
 	const struct slu_generation *generation = slu_control_generation(api->control);

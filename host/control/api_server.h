@@ -37,6 +37,8 @@ json_t *slu_api_resources_ports(struct slu_api *api);
 json_t *slu_api_resources_stats(struct slu_api *api);
 json_t *slu_api_resources_generation(struct slu_api *api);
 json_t *slu_api_resources_config(struct slu_api *api);
+json_t *slu_api_resources_node(struct slu_api *api);
+json_t *slu_api_resources_cluster(struct slu_api *api); /* NULL if this node is alone */
 
 /* Answers GET /v1/sessions in slices, over as many turns of the loop as it takes. api_sessions.c */
 void slu_api_sessions_serve(struct slu_api *api, struct evhttp_request *request, const struct evkeyvalq *query);

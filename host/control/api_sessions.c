@@ -124,6 +124,11 @@ static bool show(void *arg, const struct slu_api_session *session)
 	evbuffer_add_printf(to, ",\"state\":\"%s\",\"worker\":%u,\"age_s\":%u,\"idle_s\":%u,\"expires_s\":%u",
 		session->state != NULL ? session->state : "", session->worker, session->age_s, session->idle_s,
 		session->expires_s);
+	if (session->node == 0)
+		evbuffer_add_printf(to, ",\"node\":null,\"passive\":false");
+	else
+		evbuffer_add_printf(
+			to, ",\"node\":%u,\"passive\":%s", session->node, session->passive ? "true" : "false");
 	add_direction(to, "request", &session->request);
 	add_direction(to, "reply", &session->reply);
 	evbuffer_add(to, "}", 1);

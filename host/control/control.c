@@ -28,7 +28,7 @@ struct slu_control {
 	struct slu_generation *generation;
 	struct event batch, sweep;
 	struct slu_control_result last; /* of the document in force */
-	uint64_t applied_ms, published_ms;
+	uint64_t documents, applied_ms, published_ms;
 	uint32_t tombstones;
 };
 
@@ -325,6 +325,7 @@ static int put_in_force(struct slu_control *control, struct slu_config *config, 
 	update_health(control, config, generation);
 	slu_config_free(control->config);
 	control->config = config;
+	control->documents++;
 	control->applied_ms = wall_ms();
 	publish(control, generation);
 	event_add(&control->sweep, &soon);
@@ -540,6 +541,7 @@ bool slu_control_name(const struct slu_control *control, uint32_t id, char name[
 void slu_control_status(const struct slu_control *control, struct slu_control_status *status)
 {
 	*status = (struct slu_control_status){.generation = control->generation->number,
+		.documents = control->documents,
 		.applied_ms = control->applied_ms,
 		.published_ms = control->published_ms,
 		.tombstones = control->tombstones,

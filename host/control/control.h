@@ -129,6 +129,7 @@ bool slu_control_name(const struct slu_control *control, uint32_t id, char name[
 
 struct slu_control_status {
 	uint64_t generation;
+	uint64_t documents;         /* put in force since start */
 	uint64_t applied_ms;        /* wall clock of the document's apply */
 	uint64_t published_ms;      /* wall clock of the generation in force */
 	uint32_t tombstones;        /* removed backends and listeners that sessions still refer to */

@@ -1,0 +1,64 @@
+/*
+ * This node among the others of its cluster: brings session sync (host/sync), the
+ * members, the published view and the announced routes together. Control thread only.
+ *
+ * A node announces itself only once it has every session that the cluster had
+ * (joined), and while its operator did not drain it. Who is alive comes from the
+ * heartbeats of sync; whether he announces, from the status that they carry.
+ */
+#ifndef SLU_HOST_CLUSTER_H
+#define SLU_HOST_CLUSTER_H
+
+#include "host/cluster/members.h"
+#include "host/config/config.h"
+#include "host/control/generation.h"
+#include "host/dataplane/dataplane.h"
+#include "host/retire.h"
+
+struct event_base;
+struct slu_api_out;
+struct slu_cluster;
+
+struct slu_cluster_settings {
+	struct event_base *base;
+	struct slu_dataplane *dp;
+	struct slu_retirement *retirement;
+	const struct slu_config *config; /* of the start; outlives the cluster; config->cluster is not NULL */
+};
+
+/*
+ * Before the workers start: reads the key, raises the epoch, prepares the data
+ * plane, publishes the first view (nobody else is known to live).
+ *
+ * Returns 0, or -errno after saying why in the log.
+ */
+int slu_cluster_create(const struct slu_cluster_settings *settings, struct slu_cluster **cluster);
+
+/* When the workers run: begins to speak and to listen, and asks for the sessions of the others. */
+int slu_cluster_start(struct slu_cluster *cluster);
+
+/* Withdraws the routes, then falls silent. While the workers still run. NULL is allowed. */
+void slu_cluster_stop(struct slu_cluster *cluster);
+
+/* After the workers have stopped, before the data plane is destroyed. NULL is allowed. */
+void slu_cluster_destroy(struct slu_cluster *cluster);
+
+/*
+ * With every generation that is published; `config` is the document it was made of
+ * and `documents` counts those (slu_control_status): members, virtual addresses and
+ * hash are taken anew with each. All is copied.
+ */
+void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_generation *generation,
+	const struct slu_config *config, uint64_t documents);
+
+/* For maintenance: withdraws this node's routes, and puts them out again. */
+void slu_cluster_drain(struct slu_cluster *cluster, bool drain);
+
+/* What the API shows of the cluster, and of this node in it. */
+void slu_cluster_show(const struct slu_cluster *cluster, struct slu_api_out *object);
+void slu_cluster_show_node(const struct slu_cluster *cluster, struct slu_api_out *object);
+
+/* Who owns a local address (family 0: the sessions of mode nat) now; 0 if nobody is known. */
+uint8_t slu_cluster_owner(const struct slu_cluster *cluster, const struct slu_ip *local);
+
+#endif
