@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <jansson.h>
 
@@ -15,15 +16,17 @@
 
 #define DEFAULT_SOCKET "/run/sluice/api.sock"
 #define DOCUMENT_MAX (16u << 20) /* the agent's own limit is lower, and it says so */
+#define POLL_MS 250              /* between looks at a node that drains */
 #define PAGE 1000ull             /* sessions asked for at once */
 
-enum exit_code { DONE = 0, REFUSED = 1, USAGE = 2, UNREACHABLE = 3 };
+enum exit_code { DONE = 0, REFUSED = 1, USAGE = 2, UNREACHABLE = 3, STILL_BUSY = 4 };
 
 struct options {
 	const char *socket;
 	bool json, dry_run;
 	const char *listener, *client, *backend;
 	unsigned long long limit; /* of sessions; 0: all */
+	unsigned long long wait_s;
 };
 
 static const char usage_text[] =
@@ -41,11 +44,17 @@ static const char usage_text[] =
 	"  config                 the whole document in force, as JSON\n"
 	"  apply FILE [--dry-run] put a document in force (\"-\" reads standard input)\n"
 	"  weight GROUP BACKEND N change one weight; 0 drains\n"
+	"  cluster                members, who owns and announces what\n"
+	"  node                   this node's place in it\n"
+	"  node drain [--wait SECONDS]\n"
+	"                         withdraw this node's routes; wait until no session sees traffic here\n"
+	"  node undrain           announce them again\n"
 	"\n"
 	"  -s, --socket SOCKET    of the agent (SLUICE_SOCKET, else " DEFAULT_SOCKET ")\n"
 	"  --json                 JSON for programs\n"
 	"\n"
-	"exit status: 0 done, 1 refused, 2 wrong usage, 3 the agent cannot be reached\n";
+	"exit status: 0 done, 1 refused, 2 wrong usage, 3 the agent cannot be reached,\n"
+	"4 sessions still see traffic here\n";
 
 static enum exit_code wrong_usage(const char *what, const char *which)
 {
@@ -288,6 +297,48 @@ static enum exit_code set_weight(const struct options *options, char *const *arg
 	return change(options, "PUT", target, body, strlen(body), "document");
 }
 
+/* Asks until the node has given everything away and no session saw traffic here for a second. */
+static enum exit_code wait_for_drain(const struct options *options, json_t **root)
+{
+	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+	enum exit_code code = DONE;
+
+	for (unsigned long long turn = 0; turn <= options->wait_s * 1000 / POLL_MS && code == DONE; turn++) {
+		json_decref(*root);
+		code = call(options, "GET", "/v1/node", NULL, 0, "", root);
+		if (code != DONE || !json_is_true(json_object_get(*root, "drained")) ||
+			(json_is_false(json_object_get(*root, "owns")) &&
+				json_is_true(json_object_get(*root, "busy_known")) &&
+				json_integer_value(json_object_get(*root, "busy_sessions")) == 0))
+			return code;
+		nanosleep(&pause, NULL);
+	}
+	if (code == DONE)
+		fprintf(stderr, "sluicectl: after %llu s sessions still see traffic here\n", options->wait_s);
+	return code == DONE ? STILL_BUSY : code;
+}
+
+static enum exit_code change_node(const struct options *options, const char *what)
+{
+	bool drain = strcmp(what, "drain") == 0;
+	enum exit_code code, waited = DONE;
+	json_t *root;
+
+	if (!drain && strcmp(what, "undrain") != 0)
+		return wrong_usage("node takes drain or undrain", what);
+	code = call(options, "POST", drain ? "/v1/node/drain" : "/v1/node/undrain", "", 0, "", &root);
+	if (code == DONE && drain && options->wait_s > 0)
+		waited = wait_for_drain(options, &root);
+	if (root == NULL)
+		return code != DONE ? code : waited;
+	if (options->json)
+		print_json(root);
+	else
+		slu_show_node(root);
+	json_decref(root);
+	return waited;
+}
+
 static enum exit_code run(const struct options *options, int count, char *const *arguments)
 {
 	static const struct {
@@ -302,6 +353,7 @@ static enum exit_code run(const struct options *options, int count, char *const 
 		{"stats", "/v1/stats", slu_show_fields},
 		{"generation", "/v1/generation", slu_show_fields},
 		{"config", "/v1/config", print_json},
+		{"cluster", "/v1/cluster", slu_show_cluster},
 	};
 
 	if (count == 0)
@@ -317,10 +369,15 @@ static enum exit_code run(const struct options *options, int count, char *const 
 	if (strcmp(arguments[0], "weight") == 0)
 		return count == 4 ? set_weight(options, arguments + 1)
 				  : wrong_usage("weight takes GROUP BACKEND N", "");
+	if (strcmp(arguments[0], "node") == 0 && count == 1)
+		return show(options, "/v1/node", slu_show_node);
+	if (strcmp(arguments[0], "node") == 0)
+		return count == 2 ? change_node(options, arguments[1])
+				  : wrong_usage("too many arguments", arguments[2]);
 	return wrong_usage("unknown command", arguments[0]);
 }
 
-static bool read_limit(const char *text, unsigned long long *limit)
+static bool read_positive(const char *text, unsigned long long *limit)
 {
 	if (text[0] == '\0' || strlen(text) > 12 || strspn(text, "0123456789") != strlen(text))
 		return false;
@@ -334,7 +391,7 @@ int main(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'}, {"dry-run", no_argument, NULL, 'n'},
 		{"listener", required_argument, NULL, 'l'}, {"client", required_argument, NULL, 'c'},
 		{"backend", required_argument, NULL, 'b'}, {"limit", required_argument, NULL, 'm'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"wait", required_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const char *from_environment = getenv("SLUICE_SOCKET");
 	struct options options = {.socket = from_environment != NULL ? from_environment : DEFAULT_SOCKET};
 	enum exit_code code;
@@ -361,8 +418,12 @@ int main(int argc, char **argv)
 			options.backend = optarg;
 			break;
 		case 'm':
-			if (!read_limit(optarg, &options.limit))
+			if (!read_positive(optarg, &options.limit))
 				return wrong_usage("--limit takes a positive number", optarg);
+			break;
+		case 'w':
+			if (!read_positive(optarg, &options.wait_s))
+				return wrong_usage("--wait takes a positive number", optarg);
 			break;
 		case 'h':
 			fputs(usage_text, stdout);

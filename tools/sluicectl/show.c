@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -134,10 +135,19 @@ static void add_direction(struct slu_table *table, const json_t *session, const 
 	add_number(table, direction, "bytes");
 }
 
+/* The node that owns a session, if it is not this one. */
+static void add_node(struct slu_table *table, const json_t *session)
+{
+	if (json_is_true(json_object_get(session, "passive")))
+		add_number(table, session, "node");
+	else
+		slu_table_add(table, "%s", json_is_integer(json_object_get(session, "node")) ? "own" : "-");
+}
+
 void slu_show_sessions(const json_t *list)
 {
 	static const char *const headings[] = {"PROTO", "CLIENT", "VIP", "LOCAL", "SERVER", "BACKEND", "STATE",
-		">EXPIRES", "REQUEST", ">PKTS", ">BYTES", "REPLY", ">PKTS", ">BYTES", NULL};
+		">EXPIRES", "NODE", "REQUEST", ">PKTS", ">BYTES", "REPLY", ">PKTS", ">BYTES", NULL};
 	struct slu_table *table = slu_table_create(headings);
 	const json_t *session;
 	size_t i;
@@ -152,10 +162,105 @@ void slu_show_sessions(const json_t *list)
 		add_text(table, session, "backend");
 		add_text(table, session, "state");
 		add_number(table, session, "expires_s");
+		add_node(table, session);
 		add_direction(table, session, "request");
 		add_direction(table, session, "reply");
 	}
 	slu_table_finish(table, stdout);
+}
+
+static void add_flag(struct slu_table *table, const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	slu_table_add(table, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
+}
+
+static void show_members(const json_t *members)
+{
+	static const char *const headings[] = {">ID", "NAME", "ADDRESS", "ALIVE", "JOINED", "ANNOUNCES", "DRAINED",
+		">LAG-MS", ">RECORDS", ">LOST", ">SESSIONS", ">GENERATION", "CONFIG", NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *member;
+	size_t i;
+
+	json_array_foreach(members, i, member)
+	{
+		bool self = json_is_true(json_object_get(member, "self"));
+
+		add_number(table, member, "id");
+		add_text(table, member, "name");
+		add_text(table, member, "address");
+		if (self)
+			slu_table_add(table, "self");
+		else
+			add_flag(table, member, "alive");
+		add_flag(table, member, "joined");
+		add_flag(table, member, "announces");
+		add_flag(table, member, "drained");
+		add_number(table, member, "lag_ms");
+		add_number(table, member, "records");
+		add_number(table, member, "lost");
+		add_number(table, member, "sessions");
+		add_number(table, member, "generation");
+		add_text(table, member, "config_hash");
+	}
+	slu_table_finish(table, stdout);
+}
+
+static void show_prefixes(const json_t *prefixes)
+{
+	static const char *const headings[] = {"PREFIX", ">HOME", ">OWNER", NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *prefix;
+	size_t i;
+
+	json_array_foreach(prefixes, i, prefix)
+	{
+		add_text(table, prefix, "prefix");
+		add_number(table, prefix, "home");
+		add_number(table, prefix, "owner");
+	}
+	slu_table_finish(table, stdout);
+}
+
+static json_int_t number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+void slu_show_cluster(const json_t *answer)
+{
+	const json_t *routes = json_object_get(answer, "routes");
+
+	show_members(json_object_get(answer, "members"));
+	putchar('\n');
+	show_prefixes(json_object_get(answer, "prefixes"));
+	putchar('\n');
+	if (json_is_true(json_object_get(answer, "joined")))
+		printf("joined with %" JSON_INTEGER_FORMAT " sessions of the others, in %" JSON_INTEGER_FORMAT " ms\n",
+			number_of(answer, "joined_sessions"), number_of(answer, "joined_ms"));
+	else
+		printf("not joined yet: the sessions of the others are still coming\n");
+	printf("routes in table %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT " of virtual addresses, "
+	       "%" JSON_INTEGER_FORMAT " own, %" JSON_INTEGER_FORMAT " as backup\n",
+		number_of(routes, "table"), number_of(routes, "vips"), number_of(routes, "own"),
+		number_of(routes, "backup"));
+}
+
+void slu_show_node(const json_t *answer)
+{
+	bool drained = json_is_true(json_object_get(answer, "drained"));
+
+	printf("%s %s", text_of(answer, "node"),
+		!json_is_true(json_object_get(answer, "cluster")) ? "is alone"
+		: drained                                         ? "is drained"
+		: json_is_true(json_object_get(answer, "joined")) ? "announces itself"
+								  : "has not joined yet");
+	printf(", %" JSON_INTEGER_FORMAT " sessions", number_of(answer, "sessions"));
+	if (drained && json_is_true(json_object_get(answer, "busy_known")))
+		printf(", %" JSON_INTEGER_FORMAT " of them still see traffic here", number_of(answer, "busy_sessions"));
+	putchar('\n');
 }
 
 /* Adds "path value" rows of a value and all within it. */
