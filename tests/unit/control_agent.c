@@ -57,6 +57,14 @@ static void fill_session(const struct slu_generation *generation, uint64_t i, st
 	}
 }
 
+static void node(void *ctx, struct slu_api_out *object)
+{
+	const struct table *table = ctx;
+
+	slu_api_out_number(object, "sessions", table->entries / 3 * 2);
+	slu_api_out_bool(object, "cluster", false);
+}
+
 static bool sessions(void *ctx, uint64_t *cursor, uint32_t budget, slu_api_session_fn *fn, void *arg)
 {
 	struct table *table = ctx;
@@ -132,6 +140,7 @@ int main(int argc, char **argv)
 	const struct slu_control_hooks hooks = {.ctx = &table, .publish = publish};
 	const struct slu_api_providers providers = {.ctx = &table,
 		.sessions = sessions,
+		.node = node,
 		.backend_live = backend_live,
 		.card = card,
 		.ports = ports,

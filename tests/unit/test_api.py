@@ -196,6 +196,9 @@ def bad_requests__are_refused_with_json(agent):
         ("GET", "/v1/groups//backends//weight", None, 404),
         ("DELETE", "/v1/config", None, 405),
         ("POST", "/v1/sessions", "{}", 405),
+        ("GET", "/v1/node/drain", None, 405),
+        ("POST", "/v1/node/drain?now=1", "", 400),
+        ("GET", "/v1/cluster?x=1", None, 400),
         ("GET", "/v1/groups/web/backends/b1/weight", None, 405),
         ("GET", "/v1/listeners?x=1", None, 400),
         ("GET", "/v1/sessions?limit=-1", None, 400),
@@ -317,6 +320,21 @@ def walk_that_finds_nothing__leaves_the_loop_to_others(agent):
 
 
 @test
+def node_that_is_alone__has_no_cluster_to_show_or_to_leave(agent):
+    node = agent.get("/v1/node")
+    equal((node["node"], node["cluster"]), ("lb1", False))
+    for method, target in [("GET", "/v1/cluster"), ("POST", "/v1/node/drain"), ("POST", "/v1/node/undrain")]:
+        answer, refusal = agent.call(method, target, "" if method == "POST" else None)
+        equal((answer.status, refusal["error"]), (404, "this node is alone: its document has no cluster"))
+    session = agent.get("/v1/sessions?limit=1")["sessions"][0]
+    equal((session["node"], session["passive"]), (None, False))
+    code, text, _ = agent.ctl("node")
+    equal((code, text), (0, "lb1 is alone, 20000 sessions\n"))
+    for arguments in (["cluster"], ["node", "drain"], ["node", "drain", "--wait", "5"], ["node", "undrain"]):
+        equal(agent.ctl(*arguments), (1, "", "sluicectl: this node is alone: its document has no cluster\n"))
+
+
+@test
 def document_with_three_errors__is_refused_whole_with_all_three(agent):
     before = agent.get("/v1/config")
     bad = agent.document(2000).replace("protocol: udp", "protocol: icmp") + "bogus: 1\n"
@@ -326,7 +344,7 @@ def document_with_three_errors__is_refused_whole_with_all_three(agent):
         "document:8:96 groups[0].backends[0].weight: 2000 is out of range, must be 0..1000",
         'document:12:48 listeners[1].protocol: must be one of tcp, udp, not "icmp"',
         "document:13:1 bogus: unknown key; known here: version, node, state_dir, api, workers, sessions, eal, ports, "
-        "local_addresses, groups, listeners"])
+        "local_addresses, groups, listeners, snat, eip, cluster"])
     equal(agent.get("/v1/config"), before)
 
 
@@ -403,7 +421,8 @@ def sluicectl_apply__prints_each_error_on_a_line(agent):
 @test
 def sluicectl__tells_wrong_usage_and_a_missing_agent_apart(agent):
     for arguments in [[], ["dance"], ["listeners", "more"], ["apply"], ["apply", "/nonexistent"], ["weight", "web", "b1"],
-                      ["weight", "web", "b1", "x"], ["weight", "web/x", "b1", "1"], ["sessions", "--limit", "0"], ["--colour"]]:
+                      ["weight", "web", "b1", "x"], ["weight", "web/x", "b1", "1"], ["sessions", "--limit", "0"], ["--colour"],
+                      ["node", "leave"], ["node", "drain", "now"], ["node", "drain", "--wait", "x"], ["cluster", "x"]]:
         equal((arguments, agent.ctl(*arguments)[0]), (arguments, 2))
     equal(agent.ctl("--help")[0], 0)
     code, text, errors = agent.ctl("-s", "/nonexistent/api.sock", "card")
