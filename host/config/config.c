@@ -15,23 +15,35 @@
 
 static const struct slu_place nowhere;
 
-int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors)
+/* What a document of a whole cluster has. */
+static void free_shared(struct slu_config *config)
 {
-	size_t before = errors->count + errors->suppressed;
-	struct slu_document *document;
-	int ret;
+	for (uint32_t i = 0; i < config->group_count; i++) {
+		free(config->groups[i].backends);
+		free(config->groups[i].check.path);
+		free(config->groups[i].check.host);
+	}
+	free(config->groups);
+	free(config->listeners);
+	config->groups = NULL;
+	config->listeners = NULL;
+	config->group_count = config->listener_count = 0;
+}
 
-	*config = NULL;
+/* The text as a tree; its size is checked before it is looked at. */
+static int read_document(const void *text, size_t bytes, struct slu_document **document, struct slu_errors *errors)
+{
 	if (bytes > SLU_CONFIG_MAX_BYTES) {
 		slu_errors_add(errors, nowhere, "", "the document has %zu bytes, at most %u are read", bytes,
 			SLU_CONFIG_MAX_BYTES);
 		return -EINVAL;
 	}
-	ret = slu_document_parse(text, bytes, &document, errors);
-	if (ret != 0)
-		return ret;
-	*config = slu_memory_zeroed(1, sizeof(**config));
-	slu_schema_read(slu_document_root(document), *config, errors);
+	return slu_document_parse(text, bytes, document, errors);
+}
+
+/* Checks what was read of a document, which it frees. What has more errors than `before` is freed too. */
+static int finish(struct slu_document *document, struct slu_config **config, size_t before, struct slu_errors *errors)
+{
 	slu_rules_check(slu_document_root(document), *config, errors);
 	slu_document_free(document);
 	if (errors->count + errors->suppressed == before)
@@ -40,6 +52,57 @@ int slu_config_parse(const void *text, size_t bytes, struct slu_config **config,
 	slu_config_free(*config);
 	*config = NULL;
 	return -EINVAL;
+}
+
+int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors)
+{
+	size_t before = errors->count + errors->suppressed;
+	struct slu_document *document;
+	int ret;
+
+	*config = NULL;
+	ret = read_document(text, bytes, &document, errors);
+	if (ret != 0)
+		return ret;
+	*config = slu_memory_zeroed(1, sizeof(**config));
+	slu_schema_read(slu_document_root(document), *config, errors);
+	return finish(document, config, before, errors);
+}
+
+/* A copy by way of the canonical document, which is read back to an equal configuration. */
+static int copy_node(const struct slu_config *node, struct slu_config **config, struct slu_errors *errors)
+{
+	char *text = slu_config_dump(node);
+	int ret = -ENOMEM;
+
+	if (text != NULL)
+		ret = slu_config_parse(text, strlen(text), config, errors);
+	else
+		slu_errors_add(errors, nowhere, "", "out of memory");
+	free(text);
+	if (ret == 0)
+		free_shared(*config);
+	return ret;
+}
+
+int slu_config_parse_shared(const struct slu_config *node, const void *text, size_t bytes, struct slu_config **config,
+	struct slu_errors *errors)
+{
+	size_t before = errors->count + errors->suppressed;
+	struct slu_document *document;
+	int ret;
+
+	*config = NULL;
+	ret = read_document(text, bytes, &document, errors);
+	if (ret != 0)
+		return ret;
+	ret = copy_node(node, config, errors);
+	if (ret != 0) {
+		slu_document_free(document);
+		return ret;
+	}
+	slu_schema_read_shared(slu_document_root(document), *config, errors);
+	return finish(document, config, before, errors);
 }
 
 /* Reads a whole regular file of bounded size. Returns -errno. */
@@ -115,11 +178,7 @@ void slu_config_free(struct slu_config *config)
 		free(config->ports[i].device);
 		free(config->ports[i].addresses);
 	}
-	for (uint32_t i = 0; i < config->group_count; i++) {
-		free(config->groups[i].backends);
-		free(config->groups[i].check.path);
-		free(config->groups[i].check.host);
-	}
+	free_shared(config);
 	for (uint32_t i = 0; i < config->eal_count; i++)
 		free(config->eal[i]);
 	free(config->eal);
@@ -129,8 +188,6 @@ void slu_config_free(struct slu_config *config)
 	free(config->ports);
 	free(config->locals);
 	free(config->local_items);
-	free(config->groups);
-	free(config->listeners);
 	for (uint32_t i = 0; i < config->snat_count; i++) {
 		free(config->snats[i].sources);
 		free(config->snats[i].addresses.ips);

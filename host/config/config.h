@@ -175,6 +175,14 @@ int slu_config_parse(const void *text, size_t bytes, struct slu_config **config,
 /* The same from a file. A file that cannot be read is an error in `errors` too: -EINVAL. */
 int slu_config_load(const char *path, struct slu_config **config, struct slu_errors *errors);
 
+/*
+ * Reads a document of a whole cluster, which has nothing but `version`, `groups` and
+ * `listeners`, and makes the configuration of a node from it: everything else is a
+ * copy of what `node` has. Returns as slu_config_parse().
+ */
+int slu_config_parse_shared(const struct slu_config *node, const void *text, size_t bytes, struct slu_config **config,
+	struct slu_errors *errors);
+
 /* NULL is allowed. */
 void slu_config_free(struct slu_config *config);
 
@@ -190,6 +198,9 @@ size_t slu_config_restart_check(const struct slu_config *now, const struct slu_c
  * NULL when memory is out.
  */
 char *slu_config_dump(const struct slu_config *config);
+
+/* The same of what slu_config_parse_shared() reads. */
+char *slu_config_dump_shared(const struct slu_config *config);
 
 /* The same of one listener or group: equal texts are equal parts on every node. */
 char *slu_config_dump_listener(const struct slu_config_listener *listener);

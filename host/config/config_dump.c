@@ -320,6 +320,20 @@ char *slu_config_dump(const struct slu_config *config)
 	return text_of(root);
 }
 
+char *slu_config_dump_shared(const struct slu_config *config)
+{
+	json_t *root = json_object(), *groups = json_array(), *listeners = json_array();
+
+	set_number(root, "version", 1);
+	for (uint32_t i = 0; i < config->group_count; i++)
+		json_array_append_new(groups, group_object(&config->groups[i]));
+	for (uint32_t i = 0; i < config->listener_count; i++)
+		json_array_append_new(listeners, listener_object(&config->listeners[i]));
+	json_object_set_new(root, "groups", groups);
+	json_object_set_new(root, "listeners", listeners);
+	return text_of(root);
+}
+
 char *slu_config_dump_listener(const struct slu_config_listener *listener)
 {
 	return text_of(listener_object(listener));

@@ -169,9 +169,11 @@ static void check_local_addresses(struct rules *rules)
 
 void slu_rules_cluster(const struct slu_node *root, const struct slu_config *config, struct slu_errors *errors)
 {
+	const struct slu_node *cluster = slu_node_find(root, "cluster");
 	struct rules rules = {root, config, errors};
 
-	if (config->cluster == NULL || slu_node_kind(slu_node_find(root, "cluster")) != SLU_NODE_MAPPING)
+	/* In a document of the whole cluster it is not there, and was checked with the node's own. */
+	if (config->cluster == NULL || cluster == NULL || slu_node_kind(cluster) != SLU_NODE_MAPPING)
 		return;
 	check_own_prefixes(&rules);
 	check_source(&rules);

@@ -664,3 +664,15 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 	config->sessions = 1000000;
 	slu_reader_mapping(&reader, root, config, fields, COUNT(fields));
 }
+
+void slu_schema_read_shared(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors)
+{
+	static const struct slu_field fields[] = {
+		{"version", read_version, .required = true},
+		{"groups", read_groups, .required = true},
+		{"listeners", read_listeners, .required = true},
+	};
+	struct slu_reader reader = {.errors = errors};
+
+	slu_reader_mapping(&reader, root, config, fields, COUNT(fields));
+}

@@ -16,6 +16,9 @@
  */
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors);
 
+/* The same of a document of a whole cluster: only its groups and listeners, into a configuration that has none. */
+void slu_schema_read_shared(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors);
+
 /* Of a listener that says nothing else. */
 extern const struct slu_timeouts slu_schema_timeouts;
 

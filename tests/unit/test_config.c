@@ -605,6 +605,67 @@ static void changes_of_a_cluster_but_its_members__need_a_restart(void **state)
 	slu_config_free(now);
 }
 
+/* A cluster's document on a node that has none of its parts. */
+static void document_of_a_cluster__takes_everything_else_from_the_node(void **state)
+{
+	static const char text[] = "version: 1\n" GROUPS "listeners: [" LISTENER "]\n";
+	struct slu_config *node = good(VERSION PORTS LOCALS SELF MEMBERS "workers: 3\n"), *config;
+	struct slu_errors errors;
+	char *whole, *again, *shared;
+
+	(void)state;
+	slu_errors_init(&errors, "doc");
+	assert_int_equal(slu_config_parse_shared(node, text, strlen(text), &config, &errors), 0);
+	assert_int_equal(slu_config_restart_check(node, config, &errors), 0);
+	assert_int_equal(config->workers, 3);
+	assert_int_equal(config->local_count, 1);
+	assert_int_equal(config->listener_count, 1);
+	assert_int_equal(config->listeners[0].group_index, 0);
+	assert_int_equal(config->groups[0].backend_count, 1);
+	/* Its own part of it is the same document again. */
+	whole = slu_config_dump(config);
+	shared = slu_config_dump_shared(config);
+	slu_config_free(config);
+	assert_int_equal(slu_config_parse_shared(node, shared, strlen(shared), &config, &errors), 0);
+	again = slu_config_dump(config);
+	assert_string_equal(whole, again);
+	free(whole);
+	free(again);
+	free(shared);
+	slu_config_free(config);
+	slu_config_free(node);
+	slu_errors_clear(&errors);
+}
+
+static void document_of_a_cluster__is_refused_with_its_own_places(void **state)
+{
+	static const char *const expected[] = {"doc:2:1 ports: unknown key; known here: version, groups, listeners",
+		"doc:4:33 listeners[0].address: 198.18.1.2 is an address of port \"p0\" already",
+		"doc:5:18 listeners[1].mode: mode fullnat needs an IPv6 address in local_addresses"};
+	static const char text[] = VERSION PORTS GROUPS
+		"listeners: [{name: l1, address: 198.18.1.2, protocol: tcp, ports: 80, group: web},\n"
+		"                 {name: l2, address: \"fd00::9\", protocol: tcp, ports: 80, group: none}]\n";
+	struct slu_config *node = good(VERSION PORTS LOCALS SELF MEMBERS), *config;
+	struct slu_errors errors;
+	size_t found = 0;
+
+	(void)state;
+	slu_errors_init(&errors, "doc");
+	assert_int_not_equal(slu_config_parse_shared(node, text, strlen(text), &config, &errors), 0);
+	assert_null(config);
+	for (size_t i = 0; i < errors.count; i++) {
+		char *line = slu_errors_format(&errors, i);
+
+		for (size_t j = 0; j < sizeof(expected) / sizeof(expected[0]); j++)
+			found += strcmp(line, expected[j]) == 0;
+		free(line);
+	}
+	assert_int_equal(found, sizeof(expected) / sizeof(expected[0]));
+	assert_int_equal(errors.count, found + 1); /* and the group that is not there */
+	slu_errors_clear(&errors);
+	slu_config_free(node);
+}
+
 static void same_address_for_other_protocol_port_or_network__is_accepted(void **state)
 {
 	struct slu_config *config =
@@ -717,6 +778,8 @@ int main(void)
 		cmocka_unit_test(cluster_values_given__are_read),
 		cmocka_unit_test(cluster__is_dumped_and_read_back_to_the_same),
 		cmocka_unit_test(changes_of_a_cluster_but_its_members__need_a_restart),
+		cmocka_unit_test(document_of_a_cluster__takes_everything_else_from_the_node),
+		cmocka_unit_test(document_of_a_cluster__is_refused_with_its_own_places),
 		cmocka_unit_test(same_address_for_other_protocol_port_or_network__is_accepted),
 		cmocka_unit_test(json__is_read_as_yaml),
 		cmocka_unit_test(dump__is_read_back_to_the_same_document),
