@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -18,6 +19,7 @@
 #define IDS_FILE "ids"
 #define BATCH_MS 10 /* changes of health within this make one generation */
 #define SWEEP_S 1   /* between looks at tombstones */
+#define SHARED_RULE "come from etcd for the whole cluster: change them with sluicectl cluster apply"
 
 struct slu_control {
 	struct event_base *base;
@@ -87,6 +89,62 @@ static void prefer_applied(const char *applied, const char *path, struct slu_con
 	slu_errors_clear(&errors);
 }
 
+/* Whether groups and listeners come from etcd. */
+static bool is_shared(const struct slu_config *config)
+{
+	return config->cluster != NULL && config->cluster->etcd_count > 0;
+}
+
+/* Refuses groups and listeners where they come from elsewhere. Returns 0 or -EINVAL. */
+static int refuse_shared_parts(const struct slu_config *config, struct slu_errors *errors)
+{
+	if (config->group_count > 0)
+		slu_errors_add(errors, nowhere, "groups", SHARED_RULE);
+	if (config->listener_count > 0)
+		slu_errors_add(errors, nowhere, "listeners", SHARED_RULE);
+	return config->group_count > 0 || config->listener_count > 0 ? -EINVAL : 0;
+}
+
+/* Puts a configuration that has the parts of `from` in place of *config, which has none. */
+static int keep_shared_parts(struct slu_config **config, const struct slu_config *from, struct slu_errors *errors)
+{
+	char *text = slu_config_dump_shared(from);
+	struct slu_config *merged;
+	int ret = -ENOMEM;
+
+	if (text == NULL)
+		slu_errors_add(errors, nowhere, "", "out of memory");
+	else
+		ret = slu_config_parse_shared(*config, text, strlen(text), &merged, errors);
+	free(text);
+	if (ret != 0)
+		return ret;
+	slu_config_free(*config);
+	*config = merged;
+	return 0;
+}
+
+/* At start: what the cluster had when this node saw it last, so that it serves without etcd. */
+static void take_last_shared(const char *applied, struct slu_config **config, char **note)
+{
+	struct slu_config *other;
+	struct slu_errors errors;
+
+	slu_errors_init(&errors, applied);
+	if (access(applied, F_OK) == 0 && slu_config_load(applied, &other, &errors) == 0) {
+		if (keep_shared_parts(config, other, &errors) == 0)
+			*note = slu_memory_format("listeners and groups of %s serve until etcd is heard", applied);
+		slu_config_free(other);
+	}
+	if (errors.count > 0) {
+		char *first = slu_errors_format(&errors, 0);
+
+		*note = slu_memory_format("the document applied last cannot be used: %s", first);
+		free(first);
+	}
+	slu_errors_clear(&errors);
+}
+
 int slu_control_load(const char *path, struct slu_config **config, struct slu_errors *errors, char **note)
 {
 	char *applied;
@@ -95,8 +153,15 @@ int slu_control_load(const char *path, struct slu_config **config, struct slu_er
 	*note = NULL;
 	if (ret != 0)
 		return ret;
+	if (is_shared(*config) && refuse_shared_parts(*config, errors) != 0) {
+		slu_config_free(*config);
+		*config = NULL;
+		return -EINVAL;
+	}
 	applied = slu_memory_format("%s/%s", (*config)->state_dir, APPLIED_FILE);
-	if (applied_rules(applied, path))
+	if (is_shared(*config))
+		take_last_shared(applied, config, note);
+	else if (applied_rules(applied, path))
 		prefer_applied(applied, path, config, note);
 	free(applied);
 	return 0;
@@ -423,19 +488,12 @@ static void copy_result(struct slu_control_result *to, const struct slu_control_
 		to->changes[i] = slu_memory_copy(from->changes[i]);
 }
 
-int slu_control_apply(struct slu_control *control, const void *text, size_t bytes, bool dry_run,
+/* Takes `config`: puts it in force, or only says what it would change. */
+static int apply(struct slu_control *control, struct slu_config *config, bool dry_run,
 	struct slu_control_result *result, struct slu_errors *errors)
 {
-	struct slu_config *config;
-	int ret = slu_config_parse(text, bytes, &config, errors);
+	int ret = 0;
 
-	*result = (struct slu_control_result){0};
-	if (ret != 0)
-		return ret;
-	if (slu_config_restart_check(control->config, config, errors) > 0) {
-		slu_config_free(config);
-		return -EINVAL;
-	}
 	fill_result(result, control->config, config);
 	if (dry_run)
 		slu_config_free(config);
@@ -457,6 +515,43 @@ int slu_control_apply(struct slu_control *control, const void *text, size_t byte
 		free(line);
 	}
 	return 0;
+}
+
+int slu_control_apply(struct slu_control *control, const void *text, size_t bytes, bool dry_run,
+	struct slu_control_result *result, struct slu_errors *errors)
+{
+	struct slu_config *config;
+	int ret = slu_config_parse(text, bytes, &config, errors);
+
+	*result = (struct slu_control_result){0};
+	if (ret != 0)
+		return ret;
+	if (slu_config_restart_check(control->config, config, errors) > 0)
+		ret = -EINVAL;
+	if (ret == 0 && is_shared(config)) {
+		ret = refuse_shared_parts(config, errors);
+		if (ret == 0)
+			ret = keep_shared_parts(&config, control->config, errors);
+	}
+	if (ret == 0)
+		return apply(control, config, dry_run, result, errors);
+	slu_config_free(config);
+	return ret;
+}
+
+int slu_control_apply_shared(struct slu_control *control, const void *text, size_t bytes, bool dry_run,
+	struct slu_control_result *result, struct slu_errors *errors)
+{
+	struct slu_config *config;
+	int ret;
+
+	*result = (struct slu_control_result){0};
+	if (!is_shared(control->config)) {
+		slu_errors_add(errors, nowhere, "cluster.etcd", "is not there: this node's document has everything");
+		return -EINVAL;
+	}
+	ret = slu_config_parse_shared(control->config, text, bytes, &config, errors);
+	return ret == 0 ? apply(control, config, dry_run, result, errors) : ret;
 }
 
 static struct slu_config_backend *find_backend(struct slu_config *config, const char *group, const char *backend)
@@ -483,6 +578,10 @@ int slu_control_weight(struct slu_control *control, const char *group, const cha
 	if (found == NULL) {
 		slu_errors_add(errors, nowhere, "", "there is no backend \"%s\" in a group \"%s\"", backend, group);
 		return -ENOENT;
+	}
+	if (is_shared(control->config)) {
+		slu_errors_add(errors, nowhere, "weight", SHARED_RULE);
+		return -EINVAL;
 	}
 	if (weight > SLU_CONFIG_MAX_WEIGHT) {
 		slu_errors_add(errors, nowhere, "weight", "%llu is out of range, must be 0..%u",

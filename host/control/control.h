@@ -58,7 +58,8 @@ struct slu_control_hooks {
  * Reads the document that rules at start: the one applied last
  * (state_dir/applied.json) unless `path` is newer. An applied
  * document that cannot be used (invalid, or other static settings than `path`)
- * is passed over with a line in `note`.
+ * is passed over with a line in `note`. Where `path` names etcd, its own settings
+ * rule and only the groups and listeners are those of the document applied last.
  *
  * Returns 0; -EINVAL with every error in `errors` (initialised by the caller).
  * *note is NULL or a line for the log; the caller frees it.
@@ -105,6 +106,14 @@ void slu_control_result_clear(struct slu_control_result *result);
  * changed. With dry_run nothing changes in any case.
  */
 int slu_control_apply(struct slu_control *control, const void *text, size_t bytes, bool dry_run,
+	struct slu_control_result *result, struct slu_errors *errors);
+
+/*
+ * The same with a document of the whole cluster (slu_config_parse_shared). Only where
+ * the node's document names etcd; there slu_control_apply() refuses groups and
+ * listeners and keeps those in force, and slu_control_weight() is refused.
+ */
+int slu_control_apply_shared(struct slu_control *control, const void *text, size_t bytes, bool dry_run,
 	struct slu_control_result *result, struct slu_errors *errors);
 
 /*

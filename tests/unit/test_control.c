@@ -470,6 +470,114 @@ static void damaged_table_of_ids__stops_the_start(void **state)
 	event_base_free(base);
 }
 
+#define NODE_OF_ETCD                                                                                                   \
+	"local_addresses: [198.18.64.9]\n"                                                                             \
+	"cluster: {id: 1, interface: s, address: 198.18.7.1, local_prefixes: [198.18.64.0/24], "                       \
+	"etcd: {endpoints: [\"http://198.18.7.9:1\"]}}\n"
+#define SHARED                                                                                                         \
+	"version: 1\n"                                                                                                 \
+	"groups: [{name: g, scheduler: rr, backends: [{name: a, address: 198.18.2.1, weight: 5}]}]\n"                  \
+	"listeners: [{name: l, address: 198.18.8.9, protocol: tcp, ports: 80, group: g}]\n"
+
+/* Starts again as a node whose listeners and groups come from etcd. */
+static void reboot_with_etcd(void)
+{
+	char *text = document(NODE_OF_ETCD, "");
+
+	shut();
+	write_file(fixture.file, text);
+	boot();
+	free(text);
+}
+
+/* Applies a document of the cluster; the first error is in fixture.log. */
+static int apply_shared(const char *text, struct slu_control_result *result)
+{
+	struct slu_errors errors;
+	int ret;
+
+	slu_errors_init(&errors, "doc");
+	ret = slu_control_apply_shared(fixture.control, text, strlen(text), false, result, &errors);
+	if (errors.count > 0)
+		snprintf(fixture.log, sizeof(fixture.log), "%s: %s", errors.items[0].path, errors.items[0].rule);
+	slu_errors_clear(&errors);
+	return ret;
+}
+
+static void document_of_the_cluster__outlives_a_restart_and_a_newer_file(void **state)
+{
+	struct slu_control_result result;
+
+	(void)state;
+	assert_int_equal(apply_shared(SHARED, &result), -EINVAL);
+	assert_non_null(strstr(fixture.log, "this node's document has everything"));
+	reboot_with_etcd();
+	assert_int_equal(slu_control_config(fixture.control)->listener_count, 0);
+	assert_int_equal(apply_shared(SHARED, &result), 0);
+	assert_int_equal(result.change_count, 3);
+	slu_control_result_clear(&result);
+	assert_int_equal(backend(0)->weight, 5);
+	shut();
+	make_newer(fixture.file, fixture.applied);
+	boot();
+	assert_non_null(strstr(fixture.log, "serve until etcd is heard"));
+	assert_int_equal(slu_control_config(fixture.control)->listener_count, 1);
+	assert_int_equal(backend(0)->weight, 5);
+}
+
+static void damaged_last_document_of_the_cluster__does_not_stop_the_start(void **state)
+{
+	struct slu_control_result result;
+
+	(void)state;
+	reboot_with_etcd();
+	assert_int_equal(apply_shared(SHARED, &result), 0);
+	slu_control_result_clear(&result);
+	shut();
+	write_file(fixture.applied, "{");
+	boot();
+	assert_non_null(strstr(fixture.log, "the document applied last cannot be used"));
+	assert_int_equal(slu_control_config(fixture.control)->listener_count, 0);
+}
+
+static void node_with_etcd__refuses_parts_of_its_own_and_keeps_the_clusters(void **state)
+{
+	char *own = document(NODE_OF_ETCD, "groups: [{name: h, backends: []}]\n"),
+	     *other = document(NODE_OF_ETCD, "snat: []\n");
+	struct slu_control_result result;
+	struct slu_errors errors;
+
+	(void)state;
+	reboot_with_etcd();
+	assert_int_equal(apply_shared(SHARED, &result), 0);
+	slu_control_result_clear(&result);
+	assert_int_equal(apply(own, false, &result), -EINVAL);
+	assert_string_equal(
+		fixture.log, "groups: come from etcd for the whole cluster: change them with sluicectl cluster apply");
+	assert_int_equal(apply(other, false, &result), 0);
+	slu_control_result_clear(&result);
+	assert_int_equal(slu_control_config(fixture.control)->listener_count, 1);
+	slu_errors_init(&errors, "doc");
+	assert_int_equal(slu_control_weight(fixture.control, "g", "a", 1, &result, &errors), -EINVAL);
+	assert_int_equal(backend(0)->weight, 5);
+	slu_errors_clear(&errors);
+	/* Nor can it start with some. */
+	shut();
+	write_file(fixture.file, own);
+	slu_errors_init(&errors, fixture.file);
+	{
+		struct slu_config *config;
+		char *note;
+
+		assert_int_equal(slu_control_load(fixture.file, &config, &errors, &note), -EINVAL);
+		assert_null(config);
+		assert_string_equal(errors.items[0].path, "groups");
+	}
+	slu_errors_clear(&errors);
+	free(own);
+	free(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -487,6 +595,9 @@ int main(void)
 		TEST(check_added_to_a_group__does_not_interrupt_it),
 		TEST(health__becomes_weights_in_one_generation_a_batch),
 		TEST(damaged_table_of_ids__stops_the_start),
+		TEST(document_of_the_cluster__outlives_a_restart_and_a_newer_file),
+		TEST(damaged_last_document_of_the_cluster__does_not_stop_the_start),
+		TEST(node_with_etcd__refuses_parts_of_its_own_and_keeps_the_clusters),
 	};
 
 	if (own_network_enter() != 0)
