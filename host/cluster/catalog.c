@@ -16,7 +16,7 @@ struct slu_catalog {
 	json_t *parts;  /* texts by name */
 	json_t *wanted; /* true by name: of the generation */
 	json_t *list;   /* the generation itself; NULL: none */
-	uint64_t number;
+	uint64_t number, changes;
 };
 
 struct slu_catalog *slu_catalog_create(void)
@@ -87,6 +87,7 @@ int slu_catalog_want(struct slu_catalog *catalog, const char *text, size_t bytes
 		json_decref(wanted);
 		return -EINVAL;
 	}
+	catalog->changes += !json_equal(list, catalog->list);
 	json_decref(catalog->list);
 	json_decref(catalog->wanted);
 	catalog->list = list;
@@ -98,6 +99,11 @@ int slu_catalog_want(struct slu_catalog *catalog, const char *text, size_t bytes
 uint64_t slu_catalog_number(const struct slu_catalog *catalog)
 {
 	return catalog->number;
+}
+
+uint64_t slu_catalog_changes(const struct slu_catalog *catalog)
+{
+	return catalog->changes;
 }
 
 bool slu_catalog_wants(const struct slu_catalog *catalog, const char *name)

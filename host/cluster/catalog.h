@@ -36,6 +36,8 @@ int slu_catalog_add(struct slu_catalog *catalog, const char *name, const char *t
  */
 int slu_catalog_want(struct slu_catalog *catalog, const char *text, size_t bytes);
 
+/* Grows with every list that is another than the one before, whatever its number. */
+uint64_t slu_catalog_changes(const struct slu_catalog *catalog);
 uint64_t slu_catalog_number(const struct slu_catalog *catalog);  /* of the wanted generation; 0: none */
 uint32_t slu_catalog_missing(const struct slu_catalog *catalog); /* parts of it that have not come */
 

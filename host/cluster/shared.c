@@ -29,7 +29,7 @@ struct slu_shared {
 	struct event *retry;
 	bool listing, watching;
 	int64_t revision; /* that the listing began at */
-	uint64_t tried;   /* generation that was given away last */
+	uint64_t tried;   /* slu_catalog_changes() of what was given away last */
 	uint64_t applied; /* and was put in force */
 	char *members;    /* as in the file */
 	uint64_t listings, compacted, malformed;
@@ -130,7 +130,7 @@ static void complain(struct slu_shared *shared, const char *key, const char *wha
 	slu_warning("etcd: %s %s; it is passed over", key, what);
 }
 
-/* Takes the value that stands at a key, NULL if it was removed. Returns false if members may have changed. */
+/* Takes the value that stands at a key, NULL if it was removed. */
 static void take(struct slu_shared *shared, const char *key, const char *value, size_t bytes)
 {
 	const char *tail = key + strlen(shared->config->etcd_prefix) + 1;
@@ -183,14 +183,14 @@ static void offer_generation(struct slu_shared *shared)
 	uint64_t number = slu_catalog_number(shared->catalog);
 	char *text;
 
-	if (number == 0 || number == shared->tried)
+	if (number == 0 || slu_catalog_changes(shared->catalog) == shared->tried)
 		return;
 	if (slu_catalog_missing(shared->catalog) > 0) {
 		retry_soon(shared);
 		return;
 	}
 	text = slu_catalog_document(shared->catalog);
-	shared->tried = number;
+	shared->tried = slu_catalog_changes(shared->catalog);
 	if (shared->settings.generation(shared->settings.context, number, text))
 		shared->applied = number;
 	free(text);

@@ -18,23 +18,23 @@
 struct write {
 	struct slu_etcd *etcd;
 	char *prefix;
-	struct slu_config *config; /* until it is split */
 	slu_shared_written *done;
 	void *context;
 	struct slu_catalog *before; /* the generation that stands */
 	int64_t revision;           /* at which it was written; 0: there is none */
 	json_t *list, *parts;       /* ours; parts that are still to be put */
 	json_t *names;              /* of all our parts */
+	char *after;                /* last part of the page that is cleaned, if there are more; else NULL */
 };
 
 static void finish(struct write *write)
 {
 	slu_catalog_free(write->before);
-	slu_config_free(write->config);
 	json_decref(write->list);
 	json_decref(write->parts);
 	json_decref(write->names);
 	free(write->prefix);
+	free(write->after);
 	free(write);
 }
 
@@ -65,7 +65,7 @@ static json_t *key_of(const struct write *write, const char *folder, const char 
 
 /* ---------------------------------------------------- what nobody needs more */
 
-static void clean(struct write *write, const char *after);
+static void clean(struct write *write);
 
 /* The key behind PREFIX/config/; NULL if it is another. */
 static char *part_name(const struct write *write, const json_t *kv)
@@ -84,16 +84,12 @@ static char *part_name(const struct write *write, const json_t *kv)
 static void on_cleaned(void *context, int error, const json_t *body)
 {
 	struct write *write = context;
-	char *after = json_object_get(write->list, "after")
-			      ? slu_memory_copy(json_string_value(json_object_get(write->list, "after")))
-			      : NULL;
 
 	(void)body;
-	if (error || !after)
+	if (error || !write->after)
 		finish(write);
 	else
-		clean(write, after);
-	free(after);
+		clean(write);
 }
 
 /*
@@ -129,28 +125,26 @@ static void on_page(void *context, int error, const json_t *body)
 	const json_t *kvs = json_object_get(body, "kvs");
 	struct write *write = context;
 	size_t count = json_array_size(kvs);
-	char *last;
 
-	json_object_del(write->list, "after");
+	free(write->after);
+	write->after = NULL;
 	if (error || count == 0) {
 		finish(write);
 		return;
 	}
-	last = part_name(write, json_array_get(kvs, count - 1));
-	if (last && json_is_true(json_object_get(body, "more")))
-		json_object_set_new(write->list, "after", json_string(last));
-	free(last);
+	if (json_is_true(json_object_get(body, "more")))
+		write->after = part_name(write, json_array_get(kvs, count - 1));
 	remove_parts(write, kvs);
 }
 
-/* Looks at a page of all parts, behind one that was seen. */
-static void clean(struct write *write, const char *after)
+/* Looks at a page of all parts, behind those that were seen. */
+static void clean(struct write *write)
 {
-	char *key = slu_memory_format("%s/config/%s", write->prefix, after ? after : "");
+	char *key = slu_memory_format("%s/config/%s", write->prefix, write->after ? write->after : "");
 	char *folder = slu_memory_format("%s/config/", write->prefix);
 
 	slu_etcd_call(write->etcd, "/v3/kv/range",
-		json_pack("{s:o,s:o,s:o,s:b}", "key", slu_etcd_value_bytes(key, strlen(key) + (after ? 1 : 0)),
+		json_pack("{s:o,s:o,s:o,s:b}", "key", slu_etcd_value_bytes(key, strlen(key) + (write->after ? 1 : 0)),
 			"range_end", slu_etcd_value_range_end(folder), "limit", slu_etcd_value_number(PAGE_KEYS),
 			"keys_only", 1),
 		on_page, write);
@@ -195,7 +189,7 @@ static void on_listed(void *context, int error, const json_t *body)
 		number = standing(write, body, &ours);
 	answer(write, ours ? 0 : -EEXIST, number, NULL);
 	if (ours)
-		clean(write, NULL);
+		clean(write);
 	else
 		finish(write);
 }
@@ -257,24 +251,19 @@ static void put_parts(struct write *write)
 
 /* --------------------------------------------------------------- what stands now */
 
-/* Makes list and parts; what the standing generation names need not be put again, because nobody removes it. */
-static int split(struct write *write)
+/* What the standing generation names need not be put again, because nobody removes it. */
+static void build_upon(struct write *write)
 {
-	int error =
-		slu_catalog_split(write->config, slu_catalog_number(write->before) + 1, &write->list, &write->parts);
 	const char *name;
 	json_t *text;
 	void *next;
 
-	if (error)
-		return error;
-	write->names = json_copy(write->parts);
+	json_object_set_new(write->list, "number", json_integer((json_int_t)slu_catalog_number(write->before) + 1));
 	json_object_foreach_safe(write->parts, next, name, text)
 	{
 		if (slu_catalog_wants(write->before, name))
 			json_object_del(write->parts, name);
 	}
-	return 0;
 }
 
 static void on_generation(void *context, int error, const json_t *body)
@@ -290,32 +279,31 @@ static void on_generation(void *context, int error, const json_t *body)
 	} else {
 		if (kv && slu_catalog_want(write->before, text, bytes) != 0)
 			slu_warning("etcd: the generation that stands there is none; it is replaced");
-		error = split(write);
-		if (error)
-			give_up(write, error, NULL);
-		else
-			put_parts(write);
+		build_upon(write);
+		put_parts(write);
 	}
 	free(text);
 }
 
-void slu_shared_write(struct slu_etcd *etcd, const char *prefix, const struct slu_config *config,
+int slu_shared_write(struct slu_etcd *etcd, const char *prefix, const struct slu_config *config,
 	slu_shared_written *done, void *context)
 {
-	struct write *write = slu_memory_zeroed(1, sizeof(*write));
-	struct slu_errors errors;
-	char *text = slu_config_dump(config);
+	struct write *write;
+	json_t *list, *parts;
+	int error = slu_catalog_split(config, 1, &list, &parts);
 
-	slu_errors_init(&errors, "");
-	if (!text || slu_config_parse(text, strlen(text), &write->config, &errors) != 0)
-		abort();
-	slu_errors_clear(&errors);
-	free(text);
-	write->etcd = etcd;
-	write->prefix = slu_memory_copy(prefix);
-	write->done = done;
-	write->context = context;
-	write->before = slu_catalog_create();
+	if (error)
+		return error;
+	write = slu_memory_zeroed(1, sizeof(*write));
+	*write = (struct write){.etcd = etcd,
+		.prefix = slu_memory_copy(prefix),
+		.done = done,
+		.context = context,
+		.before = slu_catalog_create(),
+		.list = list,
+		.parts = parts,
+		.names = json_copy(parts)};
 	slu_etcd_call(
 		etcd, "/v3/kv/range", json_pack("{s:o}", "key", key_of(write, "", "generation")), on_generation, write);
+	return 0;
 }

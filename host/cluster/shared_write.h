@@ -13,14 +13,17 @@
 
 /*
  * `error` 0: the generation `number` stands in etcd. -EEXIST: another one, `number`,
- * came first, and nothing changed. -E2BIG: too many parts. Otherwise as of
+ * came first, and nothing changed. Otherwise as of
  * slu_etcd_answer, and `message` has etcd's words, or NULL; it is not known then
  * whether the generation stands.
  */
 typedef void slu_shared_written(void *context, int error, uint64_t number, const char *message);
 
-/* `config`'s groups and listeners count; it is not retained. `done` is called once, or never if etcd is destroyed. */
-void slu_shared_write(struct slu_etcd *etcd, const char *prefix, const struct slu_config *config,
+/*
+ * `config`'s groups and listeners count; it is not retained. Returns 0, and `done` is
+ * called once, later, or never if etcd is destroyed; or -E2BIG: too many parts.
+ */
+int slu_shared_write(struct slu_etcd *etcd, const char *prefix, const struct slu_config *config,
 	slu_shared_written *done, void *context);
 
 #endif
