@@ -186,11 +186,32 @@ static int start_dataplane(struct slu_agent *agent)
 	return 0;
 }
 
+/* A document of the whole cluster, from etcd. */
+static bool apply_shared(void *context, const char *text)
+{
+	struct slu_agent *agent = context;
+	struct slu_control_result result;
+	struct slu_errors errors;
+	int error;
+
+	slu_errors_init(&errors, "etcd");
+	error = slu_control_apply_shared(agent->control, text, strlen(text), false, &result, &errors);
+	for (size_t i = 0; i < errors.count; i++)
+		slu_error("etcd: refused: %s: %s", errors.items[i].path, errors.items[i].rule);
+	slu_errors_clear(&errors);
+	slu_control_result_clear(&result);
+	return error == 0;
+}
+
 /* Before the first generation, so that sessions taken over have an owner from the beginning. */
 static int prepare_cluster(struct slu_agent *agent)
 {
-	const struct slu_cluster_settings settings = {
-		.base = agent->base, .dp = agent->dp, .retirement = &agent->retirement, .config = agent->config};
+	const struct slu_cluster_settings settings = {.base = agent->base,
+		.dp = agent->dp,
+		.retirement = &agent->retirement,
+		.config = agent->config,
+		.apply = apply_shared,
+		.context = agent};
 
 	return agent->config->cluster ? slu_cluster_create(&settings, &agent->cluster) : 0;
 }

@@ -32,6 +32,8 @@ RULES = {
     "driver": (["include/sluice", "lib", "driver"], f"{C}|{DPDK}|{DPDK_DRIVER}|libfdt\\.h$|bpf\\.h$"),
     "host": (["include/sluice", "lib", "host"], f"{C}|{DPDK}|event2/.*|event\\.h$|yaml\\.h$|jansson\\.h$|libmnl/.*"),
     "host/sync": (["include/sluice", "lib", "host"], f"{C}|event2/.*|openssl/.*"),
+    # SHA-256 and base64 of etcd's keys and values.
+    "host/cluster": (["include/sluice", "lib", "host"], f"{C}|event2/.*|jansson\\.h$|libmnl/.*|openssl/.*"),
     "tools": (["include/sluice", "tools"], f"{C}|jansson\\.h$"),
     "tests": (["include/sluice", "lib", "hw", "driver", "host", "tools", "tests"], r".*"),
 }

@@ -15,6 +15,7 @@
 #include "host/log.h"
 
 #define TICK_MS 100
+#define BEGIN_S 2 /* so long sync waits for etcd at start */
 #define KEY_BYTES_MIN 16
 #define FLUSH_MS 10
 #define OUTBOX_RECORDS 16384u
@@ -108,6 +109,8 @@ static void tell_status(struct slu_cluster *cluster)
 	uint8_t bytes[SLU_NODE_STATUS_MAX_BYTES];
 	uint32_t next = 0, size;
 
+	if (!cluster->sync)
+		return;
 	cluster->status.joined = cluster->joined;
 	cluster->status.announces = owns(cluster);
 	cluster->status.drained = cluster->drained;
@@ -263,12 +266,16 @@ static void tell_peers(struct slu_cluster *cluster)
 	slu_sync_set_peers(cluster->sync, peers, count);
 }
 
-/* Takes a list of members, of the document or of the registrations. */
-static void take_members(struct slu_cluster *cluster, const struct slu_config_member *list, uint32_t count)
+/* Takes a list of members, of the document or of the registrations. Returns whether it is another one. */
+static bool take_members(struct slu_cluster *cluster, const struct slu_config_member *list, uint32_t count)
 {
 	struct slu_cluster_peer before[SLU_CLUSTER_MEMBERS_MAX];
+	struct slu_members members = cluster->members;
 
-	slu_members_set(&cluster->members, cluster->config->id, list, count);
+	slu_members_set(&members, cluster->config->id, list, count);
+	if (memcmp(&members, &cluster->members, sizeof(members)) == 0)
+		return false;
+	cluster->members = members;
 	memcpy(before, cluster->peers, sizeof(before));
 	memset(cluster->peers, 0, sizeof(cluster->peers));
 	for (uint32_t i = 0; i < cluster->members.count; i++) {
@@ -281,12 +288,14 @@ static void take_members(struct slu_cluster *cluster, const struct slu_config_me
 	}
 	if (cluster->sync)
 		tell_peers(cluster);
+	return true;
 }
 
 void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_generation *generation,
 	const struct slu_config *config, uint64_t documents)
 {
-	cluster->status.generation = generation->number;
+	if (!cluster->shared)
+		cluster->status.generation = generation->number;
 	if (documents == cluster->documents)
 		return;
 	cluster->documents = documents;
@@ -349,6 +358,19 @@ static int prepare_sync(struct slu_cluster *cluster)
 	return error;
 }
 
+/* As long as nobody else is known. */
+static void take_self(struct slu_cluster *cluster)
+{
+	const struct slu_config_cluster *config = cluster->config;
+	struct slu_config_member self = {.id = config->id,
+		.address = config->address,
+		.locals = config->locals,
+		.local_count = config->local_count};
+
+	memcpy(self.name, cluster->settings.config->node, sizeof(self.name));
+	take_members(cluster, &self, 1);
+}
+
 int slu_cluster_create(const struct slu_cluster_settings *settings, struct slu_cluster **result)
 {
 	struct slu_cluster *cluster = slu_memory_zeroed(1, sizeof(*cluster));
@@ -375,12 +397,16 @@ int slu_cluster_create(const struct slu_cluster_settings *settings, struct slu_c
 	}
 	if (error)
 		return error;
-	take_members(cluster, config->members, config->member_count);
+	if (config->etcd_count > 0)
+		take_self(cluster);
+	else
+		take_members(cluster, config->members, config->member_count);
 	publish_view(cluster);
 	return 0;
 }
 
-int slu_cluster_start(struct slu_cluster *cluster)
+/* Begins to speak and to listen. Returns 0 or -errno, said. */
+static int begin_sync(struct slu_cluster *cluster)
 {
 	const struct slu_config_cluster *config = cluster->config;
 	const struct slu_sync_options options = {.id = config->id,
@@ -412,10 +438,96 @@ int slu_cluster_start(struct slu_cluster *cluster)
 	return 0;
 }
 
+static bool on_shared_generation(void *context, uint64_t number, const char *text)
+{
+	struct slu_cluster *cluster = context;
+
+	slu_info("cluster: generation %llu of etcd is put in force", (unsigned long long)number);
+	if (!cluster->settings.apply(cluster->settings.context, text))
+		return false;
+	cluster->status.generation = number;
+	return true;
+}
+
+static void on_shared_members(void *context, const struct slu_config_member *members, uint32_t count)
+{
+	struct slu_cluster *cluster = context;
+
+	if (take_members(cluster, members, count))
+		members_changed(cluster);
+}
+
+/* A folder that was lost would begin with epoch 1 again: the revision of etcd does not. */
+static void on_registered(void *context, uint64_t revision)
+{
+	struct slu_cluster *cluster = context;
+	int error = 0;
+
+	if (cluster->sync)
+		return;
+	if (revision > cluster->epoch)
+		error = slu_epoch_raise(cluster->settings.config->state_dir, revision, &cluster->epoch);
+	if (error)
+		slu_error("cluster: epoch of this start: %s", strerror(-error));
+	else if (begin_sync(cluster) == 0)
+		event_del(cluster->begin);
+}
+
+/* etcd does not answer: the members known from the last time are asked. */
+static void on_begin(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval again = {.tv_sec = BEGIN_S};
+	struct slu_cluster *cluster = context;
+
+	(void)fd;
+	(void)what;
+	if (!cluster->sync && begin_sync(cluster) != 0)
+		event_add(cluster->begin, &again);
+}
+
+static int start_shared(struct slu_cluster *cluster)
+{
+	const struct slu_shared_settings settings = {.base = cluster->settings.base,
+		.config = cluster->settings.config,
+		.context = cluster,
+		.generation = on_shared_generation,
+		.members = on_shared_members,
+		.registered = on_registered};
+	const struct timeval patience = {.tv_sec = BEGIN_S};
+	int error;
+
+	cluster->begin = event_new(cluster->settings.base, -1, 0, on_begin, cluster);
+	if (!cluster->begin)
+		return -ENOMEM;
+	event_add(cluster->begin, &patience);
+	error = slu_shared_create(&settings, &cluster->shared);
+	if (error)
+		slu_error("cluster: etcd: %s", strerror(-error));
+	return error;
+}
+
+int slu_cluster_start(struct slu_cluster *cluster)
+{
+	return cluster->config->etcd_count > 0 ? start_shared(cluster) : begin_sync(cluster);
+}
+
+int slu_cluster_write(
+	struct slu_cluster *cluster, const struct slu_config *config, slu_shared_written *done, void *context)
+{
+	if (!cluster->shared)
+		return -ENOTSUP;
+	return slu_shared_write(slu_shared_etcd(cluster->shared), cluster->config->etcd_prefix, config, done, context);
+}
+
 void slu_cluster_stop(struct slu_cluster *cluster)
 {
 	if (!cluster)
 		return;
+	slu_shared_destroy(cluster->shared);
+	cluster->shared = NULL;
+	if (cluster->begin)
+		event_free(cluster->begin);
+	cluster->begin = NULL;
 	if (cluster->tick)
 		event_free(cluster->tick);
 	slu_routes_destroy(cluster->routes);

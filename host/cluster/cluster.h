@@ -10,6 +10,7 @@
 #define SLU_HOST_CLUSTER_H
 
 #include "host/cluster/members.h"
+#include "host/cluster/shared_write.h"
 #include "host/config/config.h"
 #include "host/control/generation.h"
 #include "host/dataplane/dataplane.h"
@@ -24,6 +25,9 @@ struct slu_cluster_settings {
 	struct slu_dataplane *dp;
 	struct slu_retirement *retirement;
 	const struct slu_config *config; /* of the start; outlives the cluster; config->cluster is not NULL */
+	/* With etcd: puts a document of the whole cluster in force. Returns whether it is. */
+	bool (*apply)(void *context, const char *text);
+	void *context;
 };
 
 /*
@@ -34,7 +38,11 @@ struct slu_cluster_settings {
  */
 int slu_cluster_create(const struct slu_cluster_settings *settings, struct slu_cluster **cluster);
 
-/* When the workers run: begins to speak and to listen, and asks for the sessions of the others. */
+/*
+ * When the workers run, and with etcd when documents can be applied: begins to speak
+ * and to listen, and asks for the sessions of the others. With etcd that waits for this
+ * node's registration, whose revision goes into the epoch, but not for long.
+ */
 int slu_cluster_start(struct slu_cluster *cluster);
 
 /* Withdraws the routes, then falls silent. While the workers still run. NULL is allowed. */
@@ -53,6 +61,13 @@ void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_ge
 
 /* For maintenance: withdraws this node's routes, and puts them out again. */
 void slu_cluster_drain(struct slu_cluster *cluster, bool drain);
+
+/*
+ * Puts the groups and listeners of a configuration into etcd, for all nodes and so for
+ * this one too. Returns 0, and `done` is called later; -ENOTSUP without etcd; -E2BIG.
+ */
+int slu_cluster_write(
+	struct slu_cluster *cluster, const struct slu_config *config, slu_shared_written *done, void *context);
 
 /* What the API shows of the cluster, and of this node in it. */
 void slu_cluster_show(const struct slu_cluster *cluster, struct slu_api_out *object);

@@ -128,11 +128,31 @@ static void show_sync(struct slu_api_out *out, const struct slu_cluster *cluster
 	slu_api_out_close(out);
 }
 
+static void show_shared(struct slu_api_out *out, const struct slu_cluster *cluster)
+{
+	struct slu_shared_state state;
+
+	slu_shared_state(cluster->shared, &state);
+	slu_api_out_open_object(out, "etcd");
+	slu_api_out_text(out, "endpoint", state.endpoint);
+	slu_api_out_bool(out, "watching", state.watching);
+	slu_api_out_bool(out, "registered", state.registered);
+	slu_api_out_number(out, "generation", state.number);
+	slu_api_out_number(out, "applied", state.applied);
+	slu_api_out_number(out, "missing_parts", state.missing);
+	slu_api_out_number(out, "listings", state.listings);
+	slu_api_out_number(out, "compacted", state.compacted);
+	slu_api_out_number(out, "failures", state.failures);
+	slu_api_out_number(out, "malformed", state.malformed);
+	slu_api_out_close(out);
+}
+
 void slu_cluster_show(const struct slu_cluster *cluster, struct slu_api_out *object)
 {
-	struct slu_sync_state state;
+	struct slu_sync_state state = {0};
 
-	slu_sync_state(cluster->sync, &state);
+	if (cluster->sync)
+		slu_sync_state(cluster->sync, &state);
 	slu_api_out_number(object, "id", cluster->members.self);
 	slu_api_out_number(object, "group", cluster->config->group);
 	slu_api_out_text(object, "interface", cluster->config->interface);
@@ -146,6 +166,8 @@ void slu_cluster_show(const struct slu_cluster *cluster, struct slu_api_out *obj
 	show_view(object, cluster->view);
 	show_routes(object, cluster);
 	show_sync(object, cluster, &state);
+	if (cluster->shared)
+		show_shared(object, cluster);
 }
 
 void slu_cluster_show_node(const struct slu_cluster *cluster, struct slu_api_out *object)

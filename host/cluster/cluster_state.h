@@ -7,6 +7,7 @@
 #include "host/cluster/cluster.h"
 #include "host/cluster/node_status.h"
 #include "host/cluster/routes.h"
+#include "host/cluster/shared.h"
 #include "host/sync/sync.h"
 
 #define SLU_CLUSTER_KEY_BYTES 4096u
@@ -28,6 +29,8 @@ struct slu_cluster {
 	struct slu_sync *sync;
 	struct slu_routes *routes;
 	struct event *tick;
+	struct slu_shared *shared; /* NULL: members stand in the document */
+	struct event *begin;       /* of sync, when etcd does not answer in time */
 	uint8_t key[SLU_CLUSTER_KEY_BYTES];
 	uint32_t key_bytes;
 	uint64_t epoch;
