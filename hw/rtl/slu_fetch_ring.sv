@@ -25,8 +25,7 @@ module slu_fetch_ring #(
   input  logic                pop_i,
   output logic                err_o,
   output logic [511:0]        lo_o,
-  output logic [511:0]        hi_o,
-  output logic                idle_o
+  output logic [511:0]        hi_o
 );
   localparam int unsigned Depth = 1 << RingBits;
   logic [511:0] lo_mem [Depth];
@@ -47,7 +46,6 @@ module slu_fetch_ring #(
   assign idx_o        = head_q[RingBits-1:0];
   assign head_valid_o = resolved_q != tail_q && (!info.fetched || asked_mem[tail] != answered_mem[tail]);
   assign head_info_o  = info;
-  assign idle_o       = head_q == tail_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin

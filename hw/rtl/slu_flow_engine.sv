@@ -130,7 +130,7 @@ module slu_flow_engine #(
   logic [3:0]            tag_wways;
   logic [17:0]           tag_wdata;
   logic [NextHopBits-1:0] nh_waddr;
-  logic                  lookup_idle, fetch_idle, retire_idle, tbl_idle;
+  logic                  tbl_idle;
 
   for (genvar p = 0; p < NumPorts; p++) begin : g_in
     logic clk_in;
@@ -175,7 +175,7 @@ module slu_flow_engine #(
     .tbl_req_i(tbl_req), .tbl_kind_i(tbl_kind), .tbl_slot_i(tbl_slot), .tbl_grant_o(tbl_grant),
     .tag_we_i(tag_we), .tag_wbucket_i(tag_wbucket), .tag_wways_i(tag_wways), .tag_wdata_i(tag_wdata),
     .tok_valid_o(tok_valid), .tok_kind_o(tok_kind), .tok_port_o(tok_port), .tok_idx_o(tok_idx), .tok_info_o(tok_info),
-    .tok_slot_o(tok_slot), .tok_words_o(tok_words), .idle_o(lookup_idle)
+    .tok_slot_o(tok_slot), .tok_words_o(tok_words)
   );
 
   slu_record_fetch #(.NumPorts(NumPorts), .BucketBits(BucketBits), .RingBits(RingBits), .PortBits(PortBits)) u_fetch (
@@ -186,8 +186,7 @@ module slu_flow_engine #(
     .arvalid_o(m_rec_arvalid_o), .arready_i(m_rec_arready_i), .araddr_o(m_rec_araddr_o), .arid_o(m_rec_arid_o),
     .arlen_o(m_rec_arlen_o),
     .rvalid_i(m_rec_rvalid_i), .rdata_i(m_rec_rdata_i), .rid_i(m_rec_rid_i), .rresp_i(m_rec_rresp_i), .rlast_i(m_rec_rlast_i),
-    .head_valid_o(head_valid), .head_info_o(head_info), .pop_i(pop), .err_o(fetch_err), .lo_o(rec_lo), .hi_o(rec_hi),
-    .idle_o(fetch_idle)
+    .head_valid_o(head_valid), .head_info_o(head_info), .pop_i(pop), .err_o(fetch_err), .lo_o(rec_lo), .hi_o(rec_hi)
   );
   assign m_rec_rready_o = 1'b1;
   assign rec_error_o    = |rec_error;
@@ -201,7 +200,7 @@ module slu_flow_engine #(
     .room_o(ret_room), .valid_i(ret), .epoch_i(ret_epoch), .update_i(ret_update), .count_i(ret_count),
     .flow_id_i(ret_flow_id), .bytes_i(ret_bytes),
     .fst_valid_o, .fst_ready_i, .fst_flow_id_o, .fst_bytes_o, .fst_count_o,
-    .retire_o(retire), .retire_epoch_o(retire_epoch), .idle_o(retire_idle)
+    .retire_o(retire), .retire_epoch_o(retire_epoch)
   );
 
   slu_epoch #(.CountBits(RingBits + PortBits + 2)) u_epoch (
@@ -223,12 +222,8 @@ module slu_flow_engine #(
 
   // Egress.
   for (genvar q = 0; q < NumPorts; q++) begin : g_out
-    logic                clk_out;
-    logic [NumPorts-1:0] fwd_mine;
-    for (genvar i = 0; i < NumPorts; i++) assign fwd_mine[i] = fwd_valid[i] && fwd_dest[i*8 +: 8] == 8'(q);
-    slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i((|fwd_mine) || !out_idle[q] || htx_valid_i[q]), .clk_o(clk_out));
     slu_egress #(.NumPorts(NumPorts), .Port(q)) u_egress (
-      .clk_i(clk_out), .rst_ni,
+      .clk_i, .rst_ni,
       .fwd_valid_i(fwd_valid), .fwd_pop_o(fwd_pops[q*NumPorts +: NumPorts]), .fwd_dest_i(fwd_dest), .fwd_last_i(fwd_last),
       .fwd_bytes_i(fwd_bytes), .fwd_tag_valid_i(fwd_tag_valid), .fwd_tag_i(fwd_tag), .fwd_data_i(fwd_data),
       .htx_valid_i(htx_valid_i[q]), .htx_ready_o(htx_ready_o[q]), .htx_data_i(htx_data_i[q*512 +: 512]),
@@ -243,10 +238,12 @@ module slu_flow_engine #(
     for (int q = 0; q < NumPorts; q++) fwd_pop = fwd_pop | fwd_pops[q*NumPorts +: NumPorts];
   end
 
-  // A register is enough: while nothing moves and nothing comes in, nothing starts to move.
+  // As in slu_ingress. What is between the ports is a lookup of an epoch or a request of the table port.
+  logic [1:0] quiet_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || rx_valid_i != '0 || fst_valid_o || m_rec_rvalid_i) idle_o <= 1'b0;
-    else idle_o <= (&in_idle) && (&out_idle) && lookup_idle && fetch_idle && retire_idle && tbl_idle && epoch_empty &&
-                   htx_valid_i == '0 && !tbl_valid_i && !flow_rst_i;
+    if (!rst_ni || rx_valid_i != '0 || fst_valid_o) quiet_q <= 2'd0;
+    else if (!((&in_idle) && (&out_idle) && epoch_empty && tbl_idle && !flow_rst_i && htx_valid_i == '0)) quiet_q <= 2'd0;
+    else if (quiet_q != 2'd3) quiet_q <= quiet_q + 2'd1;
   end
+  assign idle_o = quiet_q == 2'd3;
 endmodule

@@ -368,10 +368,12 @@ module slu_flow_stats #(
     else if (r0_go) full_r[r0_line[LineBits-1:2]] <= full_r[r0_line[LineBits-1:2]] ^ (Ways'(1) << r0_line[1:0]);
 
     res_valid_o <= r1_go && r1_delta.want;
+    if (r1_go && r1_delta.want) begin
+      res_tag_o  <= r1_delta.tag;
+      res_err_o  <= r1_err_q && !r1_delta.clear;
+      res_data_o <= r1_sum;
+    end
     if (r1_go) begin
-      res_tag_o           <= r1_delta.tag;
-      res_err_o           <= r1_err_q && !r1_delta.clear;
-      res_data_o          <= r1_sum;
       aw_mem[w_in_q[1:0]] <= {aw_id, address_of(r1_ref_q)};
       // What could not be read must not be written: the delta is lost, the error counted.
       w_mem[w_in_q[1:0]]  <= {!r1_err_q || r1_delta.clear, r1_sum};
@@ -409,5 +411,12 @@ module slu_flow_stats #(
     else if (b_go && !b_again) busy_b[b_set] <= busy_b[b_set] ^ (Ways'(1) << b_line[1:0]);
   end
 
-  assign idle_o = !s1_valid_q && !s2_valid_q && busy_count_q == '0 && !init_q && !res_valid_o && !error_o;
+  // As in slu_ingress.
+  logic [1:0] quiet_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || init_q || s0_take) quiet_q <= 2'd0;
+    else if (s1_valid_q || s2_valid_q || busy_count_q != '0 || res_valid_o || error_o) quiet_q <= 2'd0;
+    else if (quiet_q != 2'd3) quiet_q <= quiet_q + 2'd1;
+  end
+  assign idle_o = quiet_q == 2'd3;
 endmodule

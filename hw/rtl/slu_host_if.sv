@@ -537,10 +537,10 @@ module slu_host_if #(
   assign wake = host_rst_i || s_axil_awvalid_i || s_axil_wvalid_i || s_axil_arvalid_i || m_dma_rvalid_i || m_dma_bvalid_i ||
                  (|hrx_valid_i) || tbl_done_i || res_valid || rec_error_i || stats_error || m_rec_bvalid_i;
   always_ff @(posedge clk_host) begin
-    blocks_idle_q <= !wake && !reset_busy && !reset_request && regs_idle && irq_idle && dma_idle && rx_idle && (&tx_idle) &&
+    blocks_idle_q <= !host_rst_i && !reset_busy && !reset_request && regs_idle && irq_idle && dma_idle && rx_idle && (&tx_idle) &&
                      cmd_idle;
   end
   slu_clock_gate u_gate (.clk_i, .rst_ni, .awake_i(wake || !blocks_idle_q), .clk_o(clk_host));
 
-  assign idle_o = blocks_idle_q && stats_idle && !wake;
+  assign idle_o = blocks_idle_q && stats_idle;
 endmodule

@@ -159,9 +159,13 @@ module slu_ingress #(
     .tx_i(tx_frame_i), .tx_bytes_i, .tx_host_i(tx_from_host_i),
     .idx_i(pstat_idx_i), .value_o(pstat_value_o)
   );
-  // A register is enough: while nothing moves and nothing comes in, nothing starts to move.
+  // Idle after three quiet clocks: while nothing moves and nothing comes in, nothing starts to move. A count, because the
+  // simulation looks at the rest of the condition only when the first is false.
+  logic [1:0] quiet_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || rx_valid_i || head_valid_i || s_valid) idle_o <= 1'b0;
-    else idle_o <= strip_idle && store_idle && decide_idle && rewrite_idle && host_idle;
+    if (!rst_ni || rx_valid_i || head_valid_i || s_valid) quiet_q <= 2'd0;
+    else if (!(strip_idle && store_idle && decide_idle && rewrite_idle && host_idle)) quiet_q <= 2'd0;
+    else if (quiet_q != 2'd3) quiet_q <= quiet_q + 2'd1;
   end
+  assign idle_o = quiet_q == 2'd3;
 endmodule

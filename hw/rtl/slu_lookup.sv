@@ -42,8 +42,7 @@ module slu_lookup #(
   output logic [RingBits-1:0]                   tok_idx_o,
   output logic [slu_pkg::RingInfoBits-1:0] tok_info_o,
   output logic [BucketBits+2:0]                 tok_slot_o,
-  output logic [143:0]                          tok_words_o,
-  output logic                                  idle_o
+  output logic [143:0]                          tok_words_o
 );
   // Round robin among the ports.
   logic [NumPorts-1:0] want, grant;
@@ -94,18 +93,18 @@ module slu_lookup #(
   } token_t;
   logic [Last:1] valid_q;
   localparam int unsigned TokenBits = 2 + PortBits + RingBits + 4;
-  (* mem2reg *) logic [TokenBits-1:0] tok_q [Last+1];
+  // Four to a word, the youngest lowest: one array element each would cost the simulation several times as much.
+  logic [4*TokenBits-1:0] tok_a_q, tok_b_q, tok_c_q, tok_d_q;
   token_t first, tok1, tok12, tok16;
-  assign first = tok_q[1];
-  assign tok12 = tok_q[Hash];
-  assign tok16 = tok_q[Last];
+  assign first = tok_a_q[TokenBits-1:0];
+  assign tok12 = tok_c_q[4*TokenBits-1 -: TokenBits];
+  assign tok16 = tok_d_q[4*TokenBits-1 -: TokenBits];
 
   logic [PortBits-1:0] port1;
   assign port1 = first.port;
   always_comb begin
-    tok1      = first;
-    tok1.need = need_i[port1] && !first.off && first.kind == slu_pkg::LookupFrame;
-    tok1.is6  = first.kind == slu_pkg::LookupFrame ? is6_i[port1] : 1'b1;
+    tok1 = {tok_a_q[TokenBits-1:2], need_i[port1] && !first.off && first.kind == slu_pkg::LookupFrame,
+            first.kind == slu_pkg::LookupFrame ? is6_i[port1] : 1'b1};
   end
 
   always_ff @(posedge clk_i) begin
@@ -116,10 +115,11 @@ module slu_lookup #(
       valid_q <= {valid_q[Last-1:1], tbl_grant || |grant};
       if (|grant) last_q <= grant_port;
     end
-    tok_q[1] <= {tbl_grant ? tbl_kind_i : slu_pkg::LookupFrame, grant_port,
-                 idx_i[grant_port*RingBits +: RingBits], epoch_i, !lookup_enable_i, 1'b0, 1'b0};
-    tok_q[2] <= tok1;
-    for (int i = 3; i <= Last; i++) tok_q[i] <= tok_q[i-1];
+    tok_a_q <= {tok_a_q[3*TokenBits-1:TokenBits], tok1, tbl_grant ? tbl_kind_i : slu_pkg::LookupFrame, grant_port,
+                idx_i[grant_port*RingBits +: RingBits], epoch_i, !lookup_enable_i, 1'b0, 1'b0};
+    tok_b_q <= {tok_b_q[3*TokenBits-1:0], tok_a_q[4*TokenBits-1 -: TokenBits]};
+    tok_c_q <= {tok_c_q[3*TokenBits-1:0], tok_b_q[4*TokenBits-1 -: TokenBits]};
+    tok_d_q <= {tok_d_q[3*TokenBits-1:0], tok_c_q[4*TokenBits-1 -: TokenBits]};
   end
 
   logic                       hash_valid;
@@ -139,7 +139,7 @@ module slu_lookup #(
   assign dump = valid_q[Hash] && tok12.kind == slu_pkg::LookupDump;
   slu_tag_table #(.BucketBits(BucketBits)) u_tags (
     .clk_i, .rst_ni,
-    .valid_i(hash_valid || dump),
+    .valid_i(hash_valid || dump), .dump_i(dump),
     .bucket_a_i(dump ? tbl_slot_i[BucketBits-1:0] : bucket_a), .bucket_b_i(dump ? tbl_slot_i[BucketBits-1:0] : bucket_b),
     .tag_i(tag),
     .hit_o(tag_hit), .slot_o(tag_slot), .words_o(tok_words_o),
@@ -148,19 +148,13 @@ module slu_lookup #(
 
   // hit_o and slot_o belong to this token if it was looked up.
   slu_pkg::ring_info_t info;
-  always_comb begin
-    info         = '0;
-    info.epoch   = tok16.epoch;
-    info.cmd     = tok16.kind != slu_pkg::LookupFrame;
-    info.off     = tok16.off && !info.cmd;
-    info.fetched = (tok16.need && tag_hit) || tok16.kind == slu_pkg::LookupRecord;
-    info.is6     = tok16.is6;
-  end
+  logic cmd;
+  assign cmd = tok16.kind != slu_pkg::LookupFrame;
+  assign info = {tok16.epoch, cmd, tok16.off && !cmd, (tok16.need && tag_hit) || tok16.kind == slu_pkg::LookupRecord, tok16.is6};
   assign tok_valid_o = valid_q[Last];
   assign tok_kind_o  = tok16.kind;
   assign tok_port_o  = tok16.port;
   assign tok_idx_o   = tok16.idx;
   assign tok_info_o  = info;
   assign tok_slot_o  = tok16.kind == slu_pkg::LookupRecord ? tbl_slot_i[BucketBits+2:0] : tag_slot;
-  assign idle_o      = valid_q == '0;
 endmodule

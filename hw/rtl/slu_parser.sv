@@ -171,9 +171,9 @@ module slu_parser (
     meta_valid_o <= rst_ni && s2_valid_q;
     if (s2_valid_q) begin
       // One assignment in the order of slu_pkg::frame_meta_t: member by member costs the simulation several times as much.
-      meta_o <= {time_us_i, s2_ip_len_q, s2_l4_csum_q, s2_l3_csum_q, s2_ttl_q, ip_ok ? s2_proto_q : 8'd0,
-                 (l4_ok && s2_tcp_q) ? s2_flags_q : 8'd0, s2_tagged_q ? s2_tci_q : 16'd0,
-                 first_reason(s2_vlan_q, s2_is4_q || s2_is6_q, s2_bad_ip_q, s2_options_q, bad_csum, s2_frag_q, s2_l4_other_q,
+      meta_o <= {(l4_ok && s2_tcp_q) ? s2_flags_q : 8'd0, s2_tagged_q ? s2_tci_q : 16'd0, time_us_i,
+                 s2_ip_len_q, s2_l4_csum_q, s2_l3_csum_q, s2_ttl_q, ip_ok ? s2_proto_q : 8'd0,
+                 1'b0, first_reason(s2_vlan_q, s2_is4_q || s2_is6_q, s2_bad_ip_q, s2_options_q, bad_csum, s2_frag_q, s2_l4_other_q,
                               s2_l4_short_q),
                  s2_tagged_q, s2_mac_own_q, bad_csum, l3_checked && l3_good, ip_ok && s2_frag_q,
                  l4_ok && !s2_tcp_q, l4_ok && s2_tcp_q, s2_is6_q && ip_ok, s2_is4_q && ip_ok, s2_len_q};

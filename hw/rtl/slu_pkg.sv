@@ -36,16 +36,18 @@ package slu_pkg;
   } rx_meta_t;
   localparam int unsigned RxMetaBits = 496;
 
-  // What the parser says about a frame (inside the flow engine). Offsets are after the VLAN tag was taken off.
+  // What the parser says about a frame (inside the flow engine). Offsets are after the VLAN tag was taken off. Fields stand on
+  // 32-bit words, which the simulation likes.
   typedef struct packed {
+    logic [7:0]  tcp_flags;  // 0 unless tcp
+    logic [15:0] tci;        // as a number, with tagged
     logic [31:0] time_us;
     logic [15:0] ip_len;     // bytes of the IP packet
     logic [15:0] l4_csum;    // raw bytes, as received
     logic [15:0] l3_csum;
     logic [7:0]  ttl;
     logic [7:0]  proto;
-    logic [7:0]  tcp_flags;  // 0 unless tcp
-    logic [15:0] tci;        // as a number, with tagged
+    logic        spare;      // 0
     logic [7:0]  reason;     // REASON_NONE: look it up
     logic        has_tag;
     logic        mac_own;    // destination MAC is the ingress port's
@@ -58,7 +60,7 @@ package slu_pkg;
     logic        is4;
     logic [13:0] len;        // bytes without the tag
   } frame_meta_t;
-  localparam int unsigned FrameMetaBits = 151;
+  localparam int unsigned FrameMetaBits = 152;
 
   // Kinds of a lookup pipeline's token.
   localparam logic [1:0] LookupFrame = 2'd0;

@@ -37,8 +37,7 @@ module slu_record_fetch #(
   input  logic [NumPorts-1:0]           pop_i,
   output logic [NumPorts-1:0]           err_o,
   output logic [NumPorts*512-1:0]       lo_o,
-  output logic [NumPorts*512-1:0]       hi_o,
-  output logic                          idle_o
+  output logic [NumPorts*512-1:0]       hi_o
 );
   localparam int unsigned IdBits = RingBits + PortBits;
 
@@ -83,7 +82,6 @@ module slu_record_fetch #(
     end
   end
 
-  logic [NumPorts-1:0] port_idle;
   for (genvar p = 0; p < NumPorts; p++) begin : g_port
     slu_fetch_ring #(.RingBits(RingBits)) u_ring (
       .clk_i, .rst_ni,
@@ -92,8 +90,7 @@ module slu_record_fetch #(
       .r_i(rvalid_i && rid_i[RingBits +: PortBits] == PortBits'(p)), .r_idx_i(rid_i[RingBits-1:0]), .r_second_i(second_q),
       .r_last_i(rlast_i), .r_bad_i(bad_q || rresp_i[1]), .r_data_i(rdata_i),
       .head_valid_o(head_valid_o[p]), .head_info_o(head_info_o[p*slu_pkg::RingInfoBits +: slu_pkg::RingInfoBits]),
-      .pop_i(pop_i[p]), .err_o(err_o[p]), .lo_o(lo_o[p*512 +: 512]), .hi_o(hi_o[p*512 +: 512]), .idle_o(port_idle[p])
+      .pop_i(pop_i[p]), .err_o(err_o[p]), .lo_o(lo_o[p*512 +: 512]), .hi_o(hi_o[p*512 +: 512])
     );
   end
-  assign idle_o = &port_idle;
 endmodule

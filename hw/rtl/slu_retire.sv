@@ -21,8 +21,7 @@ module slu_retire #(
   output logic                   fst_count_o,
   // slu_epoch.
   output logic                   retire_o,
-  output logic                   retire_epoch_o,
-  output logic                   idle_o
+  output logic                   retire_epoch_o
 );
   localparam int unsigned Bits = 5;
   localparam int unsigned Margin = 8;  // frames between stage 0 of slu_decide and here, and a few
@@ -60,6 +59,7 @@ module slu_retire #(
   logic                free, any, epoch_q, quiet_q;
   logic [PortBits-1:0] last_q, port;
   logic [18:0]         rest;
+  logic [31:0]         flow_id;
   assign free  = !fst_valid_o || fst_ready_i;
   assign any   = |have;
   always_comb begin
@@ -69,7 +69,17 @@ module slu_retire #(
     pop = '0;
     if (free && any) pop[port] = 1'b1;
   end
-  assign rest = head_rest[port*19 +: 19];
+  // A choice, not a computed slice, which costs the simulation a multiplication and a check.
+  always_comb begin
+    rest    = head_rest[18:0];
+    flow_id = head_flow_id[31:0];
+    for (int i = 1; i < NumPorts; i++) begin
+      if (port == PortBits'(i)) begin
+        rest    = head_rest[i*19 +: 19];
+        flow_id = head_flow_id[i*32 +: 32];
+      end
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -82,11 +92,10 @@ module slu_retire #(
       if (any) last_q <= port;
     end
     if (free && any) begin
-      fst_flow_id_o                      <= head_flow_id[port*32 +: 32];
+      fst_flow_id_o                      <= flow_id;
       {epoch_q, fst_count_o, fst_bytes_o} <= {rest[18], rest[16:0]};
     end
   end
   assign retire_o       = quiet_q || (fst_valid_o && fst_ready_i);
   assign retire_epoch_o = epoch_q;
-  assign idle_o         = !any && !fst_valid_o && !quiet_q;
 endmodule

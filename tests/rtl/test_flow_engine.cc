@@ -337,7 +337,7 @@ static void test_flow_reset_pulse()
 	/* Lookups are under way: they end, the ones after them do not hit. */
 	for (int i = 0; i < 100; i++)
 		b.send(0, traffic::frame(b.random, flows[b.random.below(60)], Shape()), false, false);
-	b.run(110);
+	b.run(150);
 	b.top->flow_rst_i = 1;
 	b.clock();
 	b.top->flow_rst_i = 0;

@@ -66,12 +66,12 @@ static Parsed parse(const Bytes &frame)
 	p.l3_bad = field(20, 1);
 	p.mac_own = field(21, 1);
 	p.reason = (uint8_t)field(23, 8);
-	p.tcp_flags = (uint8_t)field(47, 8);
-	p.proto = (uint8_t)field(55, 8);
-	p.ttl = (uint8_t)field(63, 8);
-	p.l3_csum = (uint16_t)field(71, 16);
-	p.l4_csum = (uint16_t)field(87, 16);
-	p.ip_len = (uint16_t)field(103, 16);
+	p.tcp_flags = (uint8_t)field(144, 8);
+	p.proto = (uint8_t)field(32, 8);
+	p.ttl = (uint8_t)field(40, 8);
+	p.l3_csum = (uint16_t)field(48, 16);
+	p.l4_csum = (uint16_t)field(64, 16);
+	p.ip_len = (uint16_t)field(80, 16);
 	return p;
 }
 
