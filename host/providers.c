@@ -3,6 +3,7 @@
  * thread; nothing here waits for a worker.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -480,6 +481,13 @@ static bool provide_cluster(void *context, struct slu_api_out *object)
 	return agent->cluster != NULL;
 }
 
+static int write_shared(void *context, const struct slu_config *config, slu_api_written_fn *done, void *arg)
+{
+	struct slu_agent *agent = context;
+
+	return agent->cluster ? slu_cluster_write(agent->cluster, config, done, arg) : -ENOTSUP;
+}
+
 static bool provide_drain(void *context, bool drain)
 {
 	struct slu_agent *agent = context;
@@ -500,5 +508,6 @@ void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *provi
 		.stats = provide_stats,
 		.node = provide_node,
 		.cluster = provide_cluster,
+		.write_shared = write_shared,
 		.drain = provide_drain};
 }

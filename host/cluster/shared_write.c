@@ -14,6 +14,7 @@
 #define BATCH_PARTS 100
 #define BATCH_BYTES (512 * 1024)
 #define PAGE_KEYS 60
+#define PAGE_TRIES 4
 
 struct write {
 	struct slu_etcd *etcd;
@@ -24,7 +25,8 @@ struct write {
 	int64_t revision;           /* at which it was written; 0: there is none */
 	json_t *list, *parts;       /* ours; parts that are still to be put */
 	json_t *names;              /* of all our parts */
-	char *after;                /* last part of the page that is cleaned, if there are more; else NULL */
+	char *from, *after; /* the page that is cleaned begins behind one part, the next behind the other; or NULL */
+	uint32_t tries;     /* of this page */
 };
 
 static void finish(struct write *write)
@@ -34,6 +36,7 @@ static void finish(struct write *write)
 	json_decref(write->parts);
 	json_decref(write->names);
 	free(write->prefix);
+	free(write->from);
 	free(write->after);
 	free(write);
 }
@@ -84,12 +87,20 @@ static char *part_name(const struct write *write, const json_t *kv)
 static void on_cleaned(void *context, int error, const json_t *body)
 {
 	struct write *write = context;
+	/* Another writer was at the same page: what it left is looked at again. */
+	bool again = !json_is_true(json_object_get(body, "succeeded")) && ++write->tries < PAGE_TRIES;
 
-	(void)body;
-	if (error || !write->after)
+	if (error || (!again && !write->after)) {
 		finish(write);
-	else
-		clean(write);
+		return;
+	}
+	if (!again) {
+		free(write->from);
+		write->from = write->after;
+		write->after = NULL;
+		write->tries = 0;
+	}
+	clean(write);
 }
 
 /*
@@ -140,11 +151,11 @@ static void on_page(void *context, int error, const json_t *body)
 /* Looks at a page of all parts, behind those that were seen. */
 static void clean(struct write *write)
 {
-	char *key = slu_memory_format("%s/config/%s", write->prefix, write->after ? write->after : "");
+	char *key = slu_memory_format("%s/config/%s", write->prefix, write->from ? write->from : "");
 	char *folder = slu_memory_format("%s/config/", write->prefix);
 
 	slu_etcd_call(write->etcd, "/v3/kv/range",
-		json_pack("{s:o,s:o,s:o,s:b}", "key", slu_etcd_value_bytes(key, strlen(key) + (write->after ? 1 : 0)),
+		json_pack("{s:o,s:o,s:o,s:b}", "key", slu_etcd_value_bytes(key, strlen(key) + (write->from ? 1 : 0)),
 			"range_end", slu_etcd_value_range_end(folder), "limit", slu_etcd_value_number(PAGE_KEYS),
 			"keys_only", 1),
 		on_page, write);

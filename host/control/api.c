@@ -31,7 +31,8 @@ void slu_api_server_reply(struct evhttp_request *request, int status, json_t *bo
 		int status;
 		const char *reason;
 	} reasons[] = {{200, "OK"}, {400, "Bad Request"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-		{413, "Content Too Large"}, {422, "Unprocessable Content"}, {500, "Internal Server Error"}};
+		{409, "Conflict"}, {503, "Service Unavailable"}, {413, "Content Too Large"},
+		{422, "Unprocessable Content"}, {500, "Internal Server Error"}};
 	struct evbuffer *buffer = evbuffer_new();
 	char *text = json_dumps(body, JSON_COMPACT);
 	const char *reason = "";
@@ -63,7 +64,7 @@ void slu_api_server_refuse(struct evhttp_request *request, int status, const cha
 }
 
 /* Answers with every error of a document. */
-static void refuse_document(struct evhttp_request *request, int status, const struct slu_errors *errors)
+void slu_api_server_refuse_document(struct evhttp_request *request, int status, const struct slu_errors *errors)
 {
 	json_t *body = json_object(), *list = json_array();
 
@@ -87,7 +88,7 @@ static void refuse_document(struct evhttp_request *request, int status, const st
 	slu_api_server_reply(request, status, body);
 }
 
-static void reply_result(struct evhttp_request *request, struct slu_control_result *result, bool dry_run)
+void slu_api_server_result(struct evhttp_request *request, const struct slu_control_result *result, bool dry_run)
 {
 	json_t *body = json_object(), *changes = json_array();
 
@@ -134,16 +135,12 @@ static const char *read_body(struct call *call, size_t *bytes)
 	return body != NULL ? body : "";
 }
 
-static void post_config(struct call *call)
+/* Reads the only parameter of an apply. Returns false after an answer was sent. */
+static bool read_dry_run(struct call *call, bool *dry_run)
 {
 	const struct evkeyval *pair = call->query.tqh_first;
-	struct slu_control_result result;
-	struct slu_errors errors;
-	bool dry_run = false;
-	const char *body;
-	size_t bytes;
-	int ret;
 
+	*dry_run = false;
 	for (; pair != NULL; pair = pair->next.tqe_next) {
 		bool yes = strcmp(pair->value, "1") == 0 || strcmp(pair->value, "true") == 0;
 		bool no = strcmp(pair->value, "0") == 0 || strcmp(pair->value, "false") == 0;
@@ -151,19 +148,47 @@ static void post_config(struct call *call)
 		if (strcmp(pair->key, "dry_run") != 0 || (!yes && !no)) {
 			slu_api_server_refuse(call->request, HTTP_BADREQUEST,
 				"only dry_run=0 and dry_run=1 are known here, not %.32s", pair->key);
-			return;
+			return false;
 		}
-		dry_run = yes;
+		*dry_run = yes;
 	}
+	return true;
+}
+
+/* A document of the whole cluster. */
+static void post_cluster_config(struct call *call)
+{
+	const char *body;
+	bool dry_run;
+	size_t bytes;
+
+	if (!read_dry_run(call, &dry_run))
+		return;
+	body = read_body(call, &bytes);
+	if (body != NULL)
+		slu_api_shared_serve(call->api, call->request, body, bytes, dry_run);
+}
+
+static void post_config(struct call *call)
+{
+	struct slu_control_result result;
+	struct slu_errors errors;
+	const char *body;
+	bool dry_run;
+	size_t bytes;
+	int ret;
+
+	if (!read_dry_run(call, &dry_run))
+		return;
 	body = read_body(call, &bytes);
 	if (body == NULL)
 		return;
 	slu_errors_init(&errors, "document");
 	ret = slu_control_apply(call->api->control, body, bytes, dry_run, &result, &errors);
 	if (ret == 0)
-		reply_result(call->request, &result, dry_run);
+		slu_api_server_result(call->request, &result, dry_run);
 	else
-		refuse_document(call->request, ret == -EINVAL ? UNPROCESSABLE : HTTP_INTERNAL, &errors);
+		slu_api_server_refuse_document(call->request, ret == -EINVAL ? UNPROCESSABLE : HTTP_INTERNAL, &errors);
 	slu_control_result_clear(&result);
 	slu_errors_clear(&errors);
 }
@@ -212,11 +237,11 @@ static void put_weight(struct call *call)
 	slu_errors_init(&errors, "document");
 	ret = slu_control_weight(call->api->control, group, backend, weight, &result, &errors);
 	if (ret == 0)
-		reply_result(call->request, &result, false);
+		slu_api_server_result(call->request, &result, false);
 	else if (ret == -ENOENT)
 		slu_api_server_refuse(call->request, HTTP_NOTFOUND, "%s", errors.items[0].rule);
 	else
-		refuse_document(call->request, ret == -EINVAL ? UNPROCESSABLE : HTTP_INTERNAL, &errors);
+		slu_api_server_refuse_document(call->request, ret == -EINVAL ? UNPROCESSABLE : HTTP_INTERNAL, &errors);
 	slu_control_result_clear(&result);
 	slu_errors_clear(&errors);
 }
@@ -300,6 +325,7 @@ static const struct route {
 	{EVHTTP_REQ_POST, "/v1/node/drain", NULL, post_drain},
 	{EVHTTP_REQ_POST, "/v1/node/undrain", NULL, post_undrain},
 	{EVHTTP_REQ_POST, "/v1/config", NULL, post_config},
+	{EVHTTP_REQ_POST, "/v1/cluster/config", NULL, post_cluster_config},
 	{EVHTTP_REQ_PUT, "/v1/groups/*/backends/*/weight", NULL, put_weight},
 };
 

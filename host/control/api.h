@@ -54,6 +54,12 @@ struct slu_api_live {
 /* Returns false to stop the walk behind this session. */
 typedef bool slu_api_session_fn(void *arg, const struct slu_api_session *session);
 
+/*
+ * How writing for the whole cluster ended. `error` 0: generation `number` stands;
+ * -EEXIST: another one, `number`, came first; else `message` or the error says why.
+ */
+typedef void slu_api_written_fn(void *arg, int error, uint64_t number, const char *message);
+
 /* A NULL member leaves its part out: empty list, empty object, zeros. */
 struct slu_api_providers {
 	void *ctx;
@@ -80,6 +86,11 @@ struct slu_api_providers {
 	void (*node)(void *ctx, struct slu_api_out *object);
 	/* The cluster's members and who owns what. Returns false if this node is alone. */
 	bool (*cluster)(void *ctx, struct slu_api_out *object);
+	/*
+	 * Writes the groups and listeners of a configuration for the whole cluster. Returns 0,
+	 * and calls `done` later; -ENOTSUP where they stand in the node's document; -E2BIG.
+	 */
+	int (*write_shared)(void *ctx, const struct slu_config *config, slu_api_written_fn *done, void *arg);
 	/* Takes this node out of the cluster's traffic and back. Returns false if it is alone. */
 	bool (*drain)(void *ctx, bool drain);
 	/* Every counter by name, grouped in objects ("drops", "workers" ...). */

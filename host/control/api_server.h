@@ -40,6 +40,14 @@ json_t *slu_api_resources_config(struct slu_api *api);
 json_t *slu_api_resources_node(struct slu_api *api);
 json_t *slu_api_resources_cluster(struct slu_api *api); /* NULL if this node is alone */
 
+/* Sends every error of a document, or what an apply did. api.c */
+void slu_api_server_refuse_document(struct evhttp_request *request, int status, const struct slu_errors *errors);
+void slu_api_server_result(struct evhttp_request *request, const struct slu_control_result *result, bool dry_run);
+
+/* Answers POST /v1/cluster/config when etcd has. api_shared.c */
+void slu_api_shared_serve(
+	struct slu_api *api, struct evhttp_request *request, const char *body, size_t bytes, bool dry_run);
+
 /* Answers GET /v1/sessions in slices, over as many turns of the loop as it takes. api_sessions.c */
 void slu_api_sessions_serve(struct slu_api *api, struct evhttp_request *request, const struct evkeyvalq *query);
 

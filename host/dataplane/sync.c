@@ -114,13 +114,17 @@ static uint64_t tombstone_key(const struct slu_session_table *t, uint32_t sid)
 	return slu_sync_tombstone_key(slu_session_table_hash(t, &request), slu_session_table_hash(t, &reply));
 }
 
-/* From the time of creation, and above the last session of the same tuples, whose end some may not have heard of. */
+/*
+ * From the time of creation, and above the last session of the same tuples, whose end some may not have heard of. Only
+ * a client that keeps its port makes the same tuples again so soon.
+ */
 static uint16_t first_version(const struct slu_worker *w, uint32_t sid)
 {
-	const struct slu_tombstone *last =
-		slu_tombstone_find(&w->tombstones, tombstone_key(&w->table, sid), w->now_tick);
+	const struct slu_tombstone *last = NULL;
 	uint16_t version = (uint16_t)(slu_session_table_cold(&w->table, sid)->created >> 6);
 
+	if (slu_session_table_hot(&w->table, sid)->flags & SLU_SESSION_NAT)
+		last = slu_tombstone_find(&w->tombstones, tombstone_key(&w->table, sid), w->now_tick);
 	if (last && (int16_t)(uint16_t)(version - last->version) <= 0)
 		version = (uint16_t)(last->version + 1);
 	return version ? version : 1;
@@ -214,6 +218,21 @@ static void announce(struct slu_worker *w, uint32_t sid, bool changed)
 	}
 }
 
+/*
+ * Whether the slot that a TCP connection got with its SYN comes up before the first refresh is due: then it need not be
+ * moved.
+ */
+static bool comes_up_soon(const struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	const struct slu_session_hot opening = {.proto_vpc = hot->proto_vpc, .state = SLU_TCP_SYN_RECV};
+	uint32_t first = slu_session_tick((uint64_t)slu_lifecycle_timeout_s(w->generation, &opening, cold) * 1000000);
+
+	return (uint8_t)hot->proto_vpc == SLU_PROTO_TCP && w->now_tick - cold->created < first &&
+	       first <= timeout_ticks(w, sid) / 4;
+}
+
 void slu_sync_first(struct slu_worker *w, uint32_t sid)
 {
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
@@ -225,7 +244,8 @@ void slu_sync_first(struct slu_worker *w, uint32_t sid)
 	cold->sync |= SLU_SYNC_TOLD;
 	cold->sync_tick = w->now_tick;
 	announce(w, sid, known);
-	slu_lifecycle_reschedule(w, sid);
+	if (cold->sync & SLU_SYNC_LATE || !comes_up_soon(w, sid))
+		slu_lifecycle_reschedule(w, sid);
 }
 
 static bool has_data(const struct slu_packet *p)

@@ -45,6 +45,8 @@ static const char usage_text[] =
 	"  apply FILE [--dry-run] put a document in force (\"-\" reads standard input)\n"
 	"  weight GROUP BACKEND N change one weight; 0 drains\n"
 	"  cluster                members, who owns and announces what\n"
+	"  cluster apply FILE [--dry-run]\n"
+	"                         put groups and listeners in force on every node, through etcd\n"
 	"  node                   this node's place in it\n"
 	"  node drain [--wait SECONDS]\n"
 	"                         withdraw this node's routes; wait until no session sees traffic here\n"
@@ -262,16 +264,17 @@ static enum exit_code change(const struct options *options, const char *method, 
 	return DONE;
 }
 
-static enum exit_code apply(const struct options *options, const char *path)
+static enum exit_code apply(const struct options *options, const char *resource, const char *path)
 {
+	char target[64];
 	enum exit_code code;
 	size_t bytes;
 	char *text = read_document(path, &bytes);
 
 	if (text == NULL)
 		return USAGE;
-	code = change(options, "POST", options->dry_run ? "/v1/config?dry_run=1" : "/v1/config", text, bytes,
-		strcmp(path, "-") == 0 ? "stdin" : path);
+	snprintf(target, sizeof(target), "%s%s", resource, options->dry_run ? "?dry_run=1" : "");
+	code = change(options, "POST", target, text, bytes, strcmp(path, "-") == 0 ? "stdin" : path);
 	free(text);
 	return code;
 }
@@ -339,6 +342,16 @@ static enum exit_code change_node(const struct options *options, const char *wha
 	return waited;
 }
 
+static enum exit_code run_cluster(const struct options *options, int count, char *const *arguments)
+{
+	if (count == 0)
+		return show(options, "/v1/cluster", slu_show_cluster);
+	if (strcmp(arguments[0], "apply") != 0)
+		return wrong_usage("cluster takes apply", arguments[0]);
+	return count == 2 ? apply(options, "/v1/cluster/config", arguments[1])
+			  : wrong_usage("cluster apply takes one file", "");
+}
+
 static enum exit_code run(const struct options *options, int count, char *const *arguments)
 {
 	static const struct {
@@ -353,7 +366,6 @@ static enum exit_code run(const struct options *options, int count, char *const 
 		{"stats", "/v1/stats", slu_show_fields},
 		{"generation", "/v1/generation", slu_show_fields},
 		{"config", "/v1/config", print_json},
-		{"cluster", "/v1/cluster", slu_show_cluster},
 	};
 
 	if (count == 0)
@@ -365,10 +377,13 @@ static enum exit_code run(const struct options *options, int count, char *const 
 	if (strcmp(arguments[0], "sessions") == 0)
 		return count == 1 ? show_sessions(options) : wrong_usage("too many arguments", arguments[1]);
 	if (strcmp(arguments[0], "apply") == 0)
-		return count == 2 ? apply(options, arguments[1]) : wrong_usage("apply takes one file", "");
+		return count == 2 ? apply(options, "/v1/config", arguments[1])
+				  : wrong_usage("apply takes one file", "");
 	if (strcmp(arguments[0], "weight") == 0)
 		return count == 4 ? set_weight(options, arguments + 1)
 				  : wrong_usage("weight takes GROUP BACKEND N", "");
+	if (strcmp(arguments[0], "cluster") == 0)
+		return run_cluster(options, count - 1, arguments + 1);
 	if (strcmp(arguments[0], "node") == 0 && count == 1)
 		return show(options, "/v1/node", slu_show_node);
 	if (strcmp(arguments[0], "node") == 0)

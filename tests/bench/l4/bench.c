@@ -17,12 +17,15 @@
 #include <rte_ethdev.h>
 
 #include "host/dataplane/dataplane.h"
+#include "host/dataplane/sync_record.h"
 #include "tests/bench/l4/source.h"
 
 #define BURST 32
 #define ROUND_PACKETS 4000000u
 #define ROUNDS_MAX 99
-#define EXPIRY_US 1000000000u     /* more than the listener's longest time-out */
+#define EXPIRY_US 1000000000u /* more than the listener's longest time-out */
+#define SYNC_RING 8192u
+#define SYNC_BATCH 4096u
 #define REOPEN_FLOWS_MAX 2000000u /* more take too long to open again and again */
 
 struct bench {
@@ -129,13 +132,15 @@ static void make_port(void)
 		fail("port", 0);
 }
 
-static void make_dataplane(struct bench *b, uint32_t sessions)
+static void make_dataplane(struct bench *b, uint32_t sessions, const struct slu_sync_settings *sync)
 {
 	struct slu_dataplane_settings settings = {
 		.sessions = sessions, .workers = 1, .now_us = clock_ns(CLOCK_MONOTONIC) / 1000};
 	struct slu_dataplane_recovery recovery;
 	int result = slu_dataplane_create(&settings, &b->dp, &recovery);
 
+	if (!result && sync)
+		result = slu_dataplane_set_sync(b->dp, sync);
 	if (result)
 		fail("data plane", result);
 	make_generation(b);
@@ -222,6 +227,65 @@ static double traffic(struct bench *b, uint64_t packets)
 	return (double)(cpu_ns() - start) / (double)done;
 }
 
+/* ---------------------------------------------------------------- sync */
+
+/* Tells every connection with the ACK that completes it. */
+static const struct slu_sync_settings told = {
+	.trigger = SLU_SYNC_AFTER_PACKETS, .threshold = 2, .outbox = SYNC_RING, .inbox = SYNC_RING};
+
+static uint32_t drain(struct bench *b)
+{
+	static struct slu_sync_record records[SYNC_BATCH];
+	uint32_t count = 0, got;
+
+	while ((got = slu_sync_take(b->dp, records, SYNC_BATCH)))
+		count += got;
+	return count;
+}
+
+/* Opens all connections, each told to a consumer whose own time does not count. Returns ns a connection. */
+static double open_told(struct bench *b)
+{
+	uint64_t used = 0, start, count = 0;
+
+	for (uint32_t from = 0; from < b->source->flows; from += 1024) {
+		uint32_t to = RTE_MIN(from + 1024, b->source->flows);
+
+		start = cpu_ns();
+		run(b, SOURCE_SYN, from, to);
+		run(b, SOURCE_SYN_ACK, from, to);
+		run(b, SOURCE_ACK, from, to);
+		tick(b);
+		used += cpu_ns() - start;
+		count += drain(b);
+	}
+	if (count != b->source->flows)
+		fail("connections were not told", 0);
+	return (double)used / b->source->flows;
+}
+
+/* Gives all sessions of one data plane to another. Returns how many a second of the taking worker's CPU time. */
+static double insert_all(struct bench *from, struct bench *to)
+{
+	static struct slu_sync_record records[SYNC_BATCH];
+	uint64_t used = 0, cursor = 0, start, given = 0;
+	uint32_t count;
+
+	while ((count = slu_sync_snapshot(from->dp, &cursor, records, SYNC_BATCH))) {
+		if (slu_sync_give(to->dp, records, count) != count)
+			fail("inbox", 0);
+		start = cpu_ns();
+		while (slu_worker_poll(to->w))
+			;
+		slu_worker_tick(to->w, clock_ns(CLOCK_MONOTONIC) / 1000 + to->offset_us);
+		used += cpu_ns() - start;
+		given += count;
+	}
+	if (given != from->source->flows || slu_dataplane_session_count(to->dp) != given)
+		fail("sessions were not taken", 0);
+	return (double)given * 1e9 / (double)used;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -289,6 +353,34 @@ static void start_eal(char *program, uint32_t flows, uint32_t family)
 		fail("EAL", 0);
 }
 
+/* What telling costs the worker, as the difference of two data planes that open the same connections in turn. */
+static int bench_sync(struct bench *plain, unsigned int rounds)
+{
+	double without[ROUNDS_MAX], with[ROUNDS_MAX];
+	struct bench b = *plain, copy = *plain;
+
+	make_dataplane(plain, plain->source->flows, NULL);
+	make_dataplane(&b, b.source->flows, &told);
+	for (unsigned int i = 0; i < rounds; i++) {
+		without[i] = 1e9 / open_all(plain);
+		with[i] = open_told(&b);
+		if (i + 1 < rounds) {
+			expire_all(plain);
+			expire_all(&b);
+			drain(&b);
+		}
+	}
+	slu_worker_stop(plain->w);
+	slu_dataplane_destroy(plain->dp);
+	make_dataplane(&copy, copy.source->flows, &told);
+	qsort(without, rounds, sizeof(*without), by_value);
+	qsort(with, rounds, sizeof(*with), by_value);
+	printf("sync.worker_ns_per_connection.%s %.0f ns\n", size_name(b.source->flows),
+		with[rounds / 2] - without[rounds / 2]);
+	printf("sync.insertions_per_cpu_s.%s %.0f 1/s\n", size_name(b.source->flows), insert_all(&b, &copy));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t flows = argc > 2 ? (uint32_t)strtoul(argv[1], NULL, 0) : 0;
@@ -300,14 +392,16 @@ int main(int argc, char **argv)
 	uint64_t before;
 
 	if (!flows || (family != 4 && family != 6) || rounds < 1 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "usage: %s FLOWS 4|6 [ROUNDS]\n", argv[0]);
+		fprintf(stderr, "usage: %s FLOWS 4|6 [ROUNDS [sync]]\n", argv[0]);
 		return 2;
 	}
 	start_eal(argv[0], flows, family);
 	make_port();
 	b.source = source_of(0);
+	if (argc > 4 && !strcmp(argv[4], "sync"))
+		return bench_sync(&b, rounds);
 	before = resident_bytes();
-	make_dataplane(&b, flows);
+	make_dataplane(&b, flows, NULL);
 	rates[0] = open_all(&b);
 	before = resident_bytes() - before;
 	for (unsigned int i = 1; i < rounds && flows <= REOPEN_FLOWS_MAX; i++) {
