@@ -191,7 +191,7 @@ static void look_for_busy(struct slu_cluster *cluster)
 			return;
 		}
 		for (uint32_t i = 0; i < count; i++)
-			cluster->busy.found += snapshots[i].idle_ms < BUSY_IDLE_MS;
+			cluster->busy.found += snapshots[i].idle_ms < BUSY_IDLE_MS && !snapshots[i].heard;
 		looked += count;
 	}
 }

@@ -345,10 +345,13 @@ static void copy_cluster(const struct slu_worker *w, uint32_t sid, struct slu_se
 {
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	const struct slu_cluster_view *view = __atomic_load_n(&w->dp->cluster, __ATOMIC_ACQUIRE);
+	uint32_t last_seen = __atomic_load_n(&slu_session_table_hot(&w->table, sid)->last_seen, __ATOMIC_RELAXED);
 
 	out->owner_node = view ? slu_sync_owner(view, &w->table, sid) : 0;
 	out->passive = view && out->owner_node != view->self;
 	out->synced = cold->sync & SLU_SYNC_TOLD;
+	/* A record sets both to the same tick; a packet or the card moves last_seen on. */
+	out->heard = out->passive && out->synced && last_seen == cold->sync_tick;
 	out->version = cold->version;
 	out->creator = cold->creator;
 }

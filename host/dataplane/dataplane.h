@@ -343,6 +343,7 @@ struct slu_session_snapshot {
 	uint8_t owner_node;                      /* of the cluster; 0: there is none, or nobody is known */
 	uint8_t creator;                         /* node that made it; 0: not known */
 	bool passive;                            /* another node owns it */
+	bool heard;                              /* passive, and its last sign of life was that node's word */
 	bool synced;                             /* the cluster knows it */
 	uint16_t version;
 };

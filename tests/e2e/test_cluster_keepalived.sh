@@ -38,7 +38,7 @@ kill_first() {
 	lab_node_kill 1
 	lab_until 5 'all next hops at n2' all_at 2 || return 1
 	sleep 3
-	echo "n1 killed: longest gap $(lab_stamp_tell s gap) ms" >&3
+	echo "# n1 killed: longest gap $(lab_stamp_tell s gap) ms" >&3
 	nobody_lost s || return 1
 	gap_below s 1000
 }
@@ -48,7 +48,7 @@ return_first() {
 	lab_node_start 1 || return 1
 	lab_until 15 'next hops at home' at_home || return 1
 	sleep 3
-	echo "n1 is back: longest gap $(lab_stamp_tell s gap) ms" >&3
+	echo "# n1 is back: longest gap $(lab_stamp_tell s gap) ms" >&3
 	nobody_lost s
 }
 
@@ -64,7 +64,7 @@ drain_first() {
 	nobody_lost s
 }
 
-exec 3> >(sed 's/^/# /')
+exec 3>&1
 set -e
 lab_open
 LAB_KEEP_LOGS=$LAB_BUILD/tests/log/cluster_keepalived

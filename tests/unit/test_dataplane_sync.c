@@ -193,9 +193,12 @@ static void sync__copy__forwards_both_directions_as_the_owner(void **state)
 	(void)state;
 	arrived = open_synced(0, &syn);
 	assert_int_equal(deliver(0), 1);
+	advance(SECOND);
 	for (unsigned int node = 1; node < NODES; node++) {
+		assert_true(only_session(node).heard);
 		s = send_data(node, &syn);
 		assert_true(s.sent && s.checksums_right);
+		assert_false(only_session(node).heard);
 		assert_int_equal(s.port, BACKEND_PORT);
 		assert_int_equal(s.flow.sport, arrived.sport);
 		fixture_assert_ip(&s.flow.src, &arrived.src);
@@ -210,6 +213,7 @@ static void sync__copy__forwards_both_directions_as_the_owner(void **state)
 		assert_int_equal(only_session(node).listener_id, 500 + LISTENER_TCP);
 	}
 	assert_false(only_session(0).passive);
+	assert_false(only_session(0).heard);
 }
 
 static void sync__what_only_linux_forwards__is_counted_and_not_taken(void **state)
