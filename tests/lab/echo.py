@@ -3,7 +3,9 @@
 
   echo.py serve PORT...                        sends back what it gets, TCP and UDP, IPv4 and IPv6
   echo.py udp ADDRESS PORT COUNT               COUNT datagrams of 1 to 1400 bytes, one at a time
-  echo.py steady ADDRESS PORT FLOWS SECONDS    FLOWS connections exchange records all the time; SIGTERM: ends early
+  echo.py steady ADDRESS PORT FLOWS SECONDS [PAUSE_MS]
+                                               FLOWS connections exchange records all the time, with pauses of up to PAUSE_MS
+                                               (20) between them; SIGTERM: ends early
   echo.py short ADDRESS PORT COUNT             COUNT connections, 16 at a time, one record each
 
 Clients print one line of JSON and exit with 0 only if every answer was right. A lost datagram is sent again up to five
@@ -105,7 +107,7 @@ class Tally:
             self.errors += 1
             self.reasons.append(f"connection {number}: {error!r}")
 
-    async def flow(self, number, address, port, end):
+    async def flow(self, number, address, port, end, pause_s):
         draw = random.Random(number)
         try:
             reader, writer = await asyncio.open_connection(address, port)
@@ -119,7 +121,7 @@ class Tally:
                     raise ValueError("other bytes came back")
                 self.records += 1
                 self.bytes += len(data)
-                await asyncio.sleep(draw.random() * 0.02)
+                await asyncio.sleep(draw.random() * pause_s)
             writer.close()
             await writer.wait_closed()
         except (OSError, ValueError, asyncio.IncompleteReadError) as error:
@@ -141,12 +143,12 @@ async def short(address, port, count):
     return 0 if state.records == int(count) else 1
 
 
-async def steady(address, port, flows, seconds):
+async def steady(address, port, flows, seconds, pause_ms=20):
     state = Tally()
     end = time.monotonic() + float(seconds)
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    tasks = [asyncio.create_task(state.flow(n, address, int(port), end)) for n in range(int(flows))]
+    tasks = [asyncio.create_task(state.flow(n, address, int(port), end, int(pause_ms) / 1000)) for n in range(int(flows))]
     try:
         await asyncio.wait_for(ending.wait(), float(seconds))
     except TimeoutError:
@@ -171,7 +173,7 @@ def main():
         return udp(*args)
     elif verb == "short" and len(args) == 3:
         return asyncio.run(short(*args))
-    elif verb == "steady" and len(args) == 4:
+    elif verb == "steady" and len(args) in (4, 5):
         return asyncio.run(steady(*args))
     print(__doc__, file=sys.stderr)
     return 2
