@@ -10,3 +10,10 @@ UNIT_TESTS += $(B)/tests/unit/test_node_status
 $(B)/tests/unit/test_epoch: $(B)/tests/unit/test_epoch.o $(B)/host/cluster/epoch.o $(B)/host/control/store.o $(B)/host/config/memory.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_epoch
+
+# The objects of the agent, and the control plane for the configuration.
+TEST_SHARED := $(patsubst %,$(B)/tests/unit/test_%,catalog registry etcd)
+TEST_SHARED_OBJS := $(patsubst %,$(B)/host/cluster/%.o,catalog registry etcd etcd_value registration shared shared_write) $(B)/host/log.o
+$(TEST_SHARED): %: %.o $(TEST_SHARED_OBJS) $(B)/host/libslu_control.a $(B)/lib/libslu.a
+	$(CC) -o $@ $< $(TEST_SHARED_OBJS) $(LDFLAGS) $(CONTROL_LIBS) -lcrypto -lcmocka -lrte_eal
+UNIT_TESTS += $(TEST_SHARED)
