@@ -362,7 +362,7 @@ static const struct {
 		"12", 0},
 	{"a result in two chunks",
 		{CHUNKED "a\r\n{\"result\":\r\n14\r\n{\"revision\":\"3\"}}   \r\n1\r\n\n\r\n", false}, "3", 0},
-	{"an error", {CHUNKED "17\r\n{\"error\":{\"message\":1}}\n\r\n", false}, "", 1},
+	{"an error", {CHUNKED "18\r\n{\"error\":{\"message\":1}}\n\r\n", false}, "", 1},
 	{"no JSON", {CHUNKED "3\r\nxy\n\r\n1c\r\n{\"result\":{\"revision\":\"1\"}}\n\r\n", false}, "", 1},
 	{"an end", {CHUNKED "1c\r\n{\"result\":{\"revision\":\"4\"}}\n\r\n0\r\n\r\n", true}, "4", 1},
 	{"a broken connection", {CHUNKED "1c\r\n{\"result\":{\"revision\":\"5\"}}\n\r\n", true}, "5", 1},
