@@ -97,6 +97,8 @@ static void fill_session(const struct slu_session_snapshot *from, struct slu_api
 	to->local_port = from->mode != SLU_MODE_NAT ? from->local_port : 0;
 	to->backend_port = from->backend_port;
 	to->state = slu_session_state_name(from->protocol, from->state);
+	to->node = from->owner_node;
+	to->passive = from->passive;
 	to->worker = from->worker;
 	to->age_s = from->age_ms / 1000;
 	to->idle_s = from->idle_ms / 1000;
@@ -107,15 +109,6 @@ static void fill_session(const struct slu_session_snapshot *from, struct slu_api
 	to->reply = (struct slu_api_direction){.card = from->owner[SLU_DIR_REPLY] == SLU_OWNER_CARD,
 		.packets = from->packets[SLU_DIR_REPLY],
 		.bytes = from->bytes[SLU_DIR_REPLY]};
-}
-
-/* Who ages it, refreshes it and ends it. */
-static void fill_owner(const struct slu_agent *agent, struct slu_api_session *session)
-{
-	if (!agent->cluster)
-		return;
-	session->node = slu_cluster_owner(agent->cluster, &session->local);
-	session->passive = session->node != agent->config->cluster->id;
 }
 
 static bool provide_sessions(void *context, uint64_t *cursor, uint32_t budget, slu_api_session_fn *show, void *arg)
@@ -129,7 +122,6 @@ static bool provide_sessions(void *context, uint64_t *cursor, uint32_t budget, s
 		if (slu_dataplane_sessions(agent->dp, cursor, &snapshot, 1) == 0)
 			return false;
 		fill_session(&snapshot, &session);
-		fill_owner(agent, &session);
 		if (!show(arg, &session))
 			return true;
 	}

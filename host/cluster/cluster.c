@@ -559,13 +559,3 @@ void slu_cluster_drain(struct slu_cluster *cluster, bool drain)
 	update_self(cluster);
 	tell_status(cluster);
 }
-
-uint8_t slu_cluster_owner(const struct slu_cluster *cluster, const struct slu_ip *local)
-{
-	const struct slu_cluster_prefix *prefix;
-
-	if (local->family == 0)
-		return cluster->view->nat_owner;
-	prefix = slu_cluster_view_find(cluster->view, local);
-	return prefix ? prefix->owner : 0;
-}

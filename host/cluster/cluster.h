@@ -73,7 +73,4 @@ int slu_cluster_write(
 void slu_cluster_show(const struct slu_cluster *cluster, struct slu_api_out *object);
 void slu_cluster_show_node(const struct slu_cluster *cluster, struct slu_api_out *object);
 
-/* Who owns a local address (family 0: the sessions of mode nat) now; 0 if nobody is known. */
-uint8_t slu_cluster_owner(const struct slu_cluster *cluster, const struct slu_ip *local);
-
 #endif

@@ -261,8 +261,10 @@ static void on_watch_later(evutil_socket_t fd, short what, void *context)
 		free(line);
 		if (watch->number != number)
 			return;
-		if (!good)
+		if (!good) {
 			watch->exchange.over = true;
+			break;
+		}
 	}
 	if (evbuffer_get_length(watch->lines) > BODY_MAX_BYTES)
 		watch->exchange.over = true;
