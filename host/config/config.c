@@ -195,6 +195,7 @@ void slu_config_free(struct slu_config *config)
 	}
 	free(config->snats);
 	free(config->eips);
+	free(config->internal);
 	free(config);
 }
 

@@ -22,6 +22,7 @@
 #define SLU_CONFIG_MAX_SOURCES 1024u         /* of one SNAT */
 #define SLU_CONFIG_MAX_PUBLIC_ADDRESSES 256u /* of one SNAT */
 #define SLU_CONFIG_MAX_EIPS 4096u
+#define SLU_CONFIG_MAX_INTERNAL 4096u /* prefixes */
 #define SLU_CONFIG_MAX_WEIGHT 1000u
 #define SLU_CONFIG_MAX_MEMBERS 8u /* of a sync group */
 #define SLU_CONFIG_PROBE_BYTES 512u
@@ -160,6 +161,8 @@ struct slu_config {
 	uint32_t listener_count;
 	struct slu_config_outbound *snats, *eips;
 	uint32_t snat_count, eip_count;
+	struct slu_config_prefix *internal; /* key metering.internal */
+	uint32_t internal_count;
 	struct slu_config_cluster *cluster; /* NULL: this node is alone */
 };
 

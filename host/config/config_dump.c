@@ -317,6 +317,9 @@ char *slu_config_dump(const struct slu_config *config)
 		json_array_append_new(eips, eip_object(&config->eips[i]));
 	json_object_set_new(root, "snat", snats);
 	json_object_set_new(root, "eip", eips);
+	if (config->internal_count > 0)
+		json_object_set_new(root, "metering",
+			json_pack("{s:o}", "internal", prefix_list(config->internal, config->internal_count)));
 	return text_of(root);
 }
 

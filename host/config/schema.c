@@ -637,6 +637,25 @@ static void read_eips(struct slu_reader *reader, const struct slu_node *node, vo
 		&config->eip_count);
 }
 
+static void read_internal(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	struct slu_config *config = target;
+
+	(void)f;
+	slu_reader_list(reader, node, SLU_CONFIG_MAX_INTERNAL, sizeof(*config->internal), read_source,
+		(void **)&config->internal, &config->internal_count);
+}
+
+static void read_metering(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+{
+	static const struct slu_field fields[] = {{"internal", read_internal}};
+
+	(void)f;
+	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
+}
+
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors)
 {
 	static const struct slu_field fields[] = {
@@ -653,6 +672,7 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 		{"listeners", read_listeners},
 		{"snat", read_snats},
 		{"eip", read_eips},
+		{"metering", read_metering},
 		{"cluster", slu_schema_cluster, AT(slu_config, cluster)},
 	};
 	struct slu_reader reader = {.errors = errors};

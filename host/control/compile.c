@@ -297,6 +297,14 @@ static int make_outbound(const struct slu_compile *compile, struct slu_generatio
 	return ret;
 }
 
+static void list_internal(const struct slu_config *config, struct slu_generation *generation)
+{
+	generation->internal = slu_memory_zeroed(config->internal_count, sizeof(*generation->internal));
+	generation->internal_count = config->internal_count;
+	for (uint32_t i = 0; i < config->internal_count; i++)
+		generation->internal[i] = (struct slu_prefix){config->internal[i].ip, config->internal[i].bits};
+}
+
 static void list_node_addresses(const struct slu_config *config, struct slu_generation *generation)
 {
 	uint32_t room = 0;
@@ -371,6 +379,7 @@ int slu_compile_generation(const struct slu_compile *compile, struct slu_generat
 		return ret;
 	}
 	list_node_addresses(config, generation);
+	list_internal(config, generation);
 	qsort(generation->listeners, generation->listener_count, sizeof(*generation->listeners), compare_listeners);
 	generation->local_count = config->local_count;
 	generation->locals = slu_memory_zeroed(config->local_count, sizeof(*generation->locals));
@@ -397,6 +406,7 @@ void slu_compile_free(struct slu_generation *generation)
 	}
 	free(generation->outbound);
 	free(generation->node);
+	free(generation->internal);
 	free(generation->by_live);
 	free(generation->listener_by_live);
 	free(generation);

@@ -216,13 +216,13 @@ static void compare_lists(
 }
 
 /* The list as one text; freed by the caller. */
-static char *list_sources(const struct slu_config_outbound *service)
+static char *list_prefixes(const struct slu_config_prefix *prefixes, uint32_t count)
 {
 	char *text = slu_memory_copy(""), address[SLU_IP_TEXT_BYTES];
 
-	for (uint32_t i = 0; i < service->source_count; i++) {
-		char *longer = slu_memory_format("%s%s%s/%u", text, i ? "," : "",
-			slu_ip_format(&service->sources[i].ip, address), service->sources[i].bits);
+	for (uint32_t i = 0; i < count; i++) {
+		char *longer = slu_memory_format(
+			"%s%s%s/%u", text, i ? "," : "", slu_ip_format(&prefixes[i].ip, address), prefixes[i].bits);
 
 		free(text);
 		text = longer;
@@ -263,7 +263,7 @@ static void compare_snats(struct slu_difference *difference, const char *scope, 
 
 	(void)scope;
 	snprintf(what, sizeof(what), "snat %s", any->name);
-	old[0] = list_sources(any);
+	old[0] = list_prefixes(any->sources, any->source_count);
 	old[1] = list_addresses(&any->addresses);
 	if (after == NULL) {
 		tell(difference, "%s: removed", what);
@@ -271,7 +271,7 @@ static void compare_snats(struct slu_difference *difference, const char *scope, 
 		tell(difference, "%s: added, sources %s, addresses %s, ports %u-%u", what, old[0], old[1],
 			after->port_first, after->port_last);
 	} else {
-		new[0] = list_sources(after);
+		new[0] = list_prefixes(after->sources, after->source_count);
 		new[1] = list_addresses(&after->addresses);
 		compare_lists(difference, what, "sources", old[0], new[0]);
 		compare_lists(difference, what, "addresses", old[1], new[1]);
@@ -344,6 +344,17 @@ static void compare_locals(
 	free(new);
 }
 
+static void compare_metering(
+	struct slu_difference *difference, const struct slu_config *before, const struct slu_config *after)
+{
+	char *old = list_prefixes(before->internal, before->internal_count);
+	char *new = list_prefixes(after->internal, after->internal_count);
+
+	compare_lists(difference, "metering", "internal", old, new);
+	free(old);
+	free(new);
+}
+
 static void compare_outbound(struct slu_difference *difference, const struct slu_config_outbound *before,
 	uint32_t before_count, const struct slu_config_outbound *after, uint32_t after_count, pair_fn *fn)
 {
@@ -379,6 +390,7 @@ void slu_difference_report(
 	free(new);
 	compare_outbound(difference, before->snats, before->snat_count, after->snats, after->snat_count, compare_snats);
 	compare_outbound(difference, before->eips, before->eip_count, after->eips, after->eip_count, compare_eips);
+	compare_metering(difference, before, after);
 }
 
 void slu_difference_clear(struct slu_difference *difference)

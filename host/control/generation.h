@@ -112,6 +112,8 @@ struct slu_generation {
 	uint32_t outbound_count;
 	struct slu_prefix *node; /* [node_count]: addresses of the node's ports, host bits kept */
 	uint32_t node_count;
+	struct slu_prefix *internal; /* [internal_count]: whose traffic is metered as internal */
+	uint32_t internal_count;
 	const struct slu_backend **by_live; /* [live_limit]: backend of a live index, NULL if gone */
 	uint32_t live_limit;
 	const struct slu_listener **listener_by_live; /* [listener_live_limit]; outbound services too */

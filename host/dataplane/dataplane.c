@@ -71,6 +71,7 @@ static void free_worker(struct slu_worker *w)
 	free(w->listener_live);
 	free(w->port_cursor);
 	slu_session_table_fini(&w->table);
+	slu_meter_fini(&w->meters);
 	free(w);
 }
 
@@ -100,6 +101,8 @@ static int make_worker(struct slu_dataplane *dp, uint32_t id, const struct slu_d
 	slu_timer_wheel_init(&w->wheel, w->now_tick);
 	result = slu_session_table_init(
 		&w->table, slu_session_file_table(dp->file, id), worker_capacity(s), dp->file->keys);
+	if (!result)
+		result = slu_meter_init(&w->meters, slu_session_file_meters(dp->file, id));
 	return result ? result : make_rings(w);
 }
 
@@ -365,8 +368,7 @@ static bool copy_counters(
 	uint8_t before = __atomic_load_n(&cold->offload[dir], __ATOMIC_ACQUIRE);
 
 	slu_session_card_load(cold, dir, &out->card_packets[dir], &out->card_bytes[dir]);
-	out->packets[dir] = ((uint64_t)__atomic_load_n(&cold->packets_high[dir], __ATOMIC_ACQUIRE) << 32) +
-			    __atomic_load_n(&hot->packets[dir], __ATOMIC_ACQUIRE) + out->card_packets[dir];
+	out->packets[dir] = slu_session_packets(hot, cold, dir) + out->card_packets[dir];
 	out->bytes[dir] =
 		slu_session_bytes(__atomic_load_n(&hot->bytes_nexthop[dir], __ATOMIC_ACQUIRE)) + out->card_bytes[dir];
 	out->owner[dir] =
@@ -473,10 +475,6 @@ static void sum_live(const struct slu_dataplane *dp, bool backend, uint32_t live
 		out->connections += __atomic_load_n(&l->connections, __ATOMIC_RELAXED);
 		out->active += __atomic_load_n(&l->active, __ATOMIC_RELAXED);
 		out->inactive += __atomic_load_n(&l->inactive, __ATOMIC_RELAXED);
-		for (int dir = 0; dir < 2; dir++) {
-			out->ended_packets[dir] += __atomic_load_n(&l->ended_packets[dir], __ATOMIC_RELAXED);
-			out->ended_bytes[dir] += __atomic_load_n(&l->ended_bytes[dir], __ATOMIC_RELAXED);
-		}
 	}
 }
 
@@ -488,4 +486,59 @@ void slu_dataplane_backend_counters(const struct slu_dataplane *dp, uint32_t liv
 void slu_dataplane_listener_counters(const struct slu_dataplane *dp, uint32_t live, struct slu_live_counters *out)
 {
 	sum_live(dp, false, live, out);
+}
+
+/* ------------------------------------------------------------------- meters */
+
+bool slu_dataplane_meters_seeded(const struct slu_dataplane *dp)
+{
+	return slu_session_file_is_seeded(dp->file);
+}
+
+void slu_dataplane_seed_meters(struct slu_dataplane *dp, const struct slu_meter_reading *readings, uint32_t count)
+{
+	struct slu_worker *w = dp->worker[0];
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct slu_meter_reading *r = &readings[i];
+		const struct slu_meter_key key = {r->listener_id, r->backend_id, r->internal, r->outgoing, {0}};
+		uint32_t meter = slu_meter_get(&w->meters, &key);
+
+		/* An earlier attempt may have died in the middle of this. */
+		for (unsigned int dir = 0; dir < 2; dir++)
+			w->meters.area->software[meter][dir] = (struct slu_meter_count){r->packets[dir], r->bytes[dir]};
+	}
+	slu_session_file_set_seeded(dp->file);
+}
+
+/* cursor: worker << 32 | meter */
+uint32_t slu_dataplane_meters(
+	const struct slu_dataplane *dp, uint64_t *cursor, struct slu_meter_reading *out, uint32_t max)
+{
+	uint32_t worker = (uint32_t)(*cursor >> 32), meter = (uint32_t)*cursor, count = 0;
+
+	for (; worker < dp->workers && count < max; worker++, meter = 0) {
+		const struct slu_meter_area *area = dp->worker[worker]->meters.area;
+		uint32_t used = __atomic_load_n(&area->used, __ATOMIC_ACQUIRE);
+
+		for (; meter <= used && count < max; meter++, count++) {
+			const struct slu_meter_key *key = &area->key[meter];
+
+			out[count] = (struct slu_meter_reading){
+				key->listener_id, key->backend_id, key->internal, key->outgoing, {0}, {0}};
+			for (unsigned int dir = 0; dir < 2; dir++) {
+				const struct slu_meter_count *s = &area->software[meter][dir],
+							     *c = &area->card[meter][dir];
+
+				out[count].packets[dir] = __atomic_load_n(&s->packets, __ATOMIC_RELAXED) +
+							  __atomic_load_n(&c->packets, __ATOMIC_RELAXED);
+				out[count].bytes[dir] = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED) +
+							__atomic_load_n(&c->bytes, __ATOMIC_RELAXED);
+			}
+		}
+		if (meter <= used)
+			break;
+	}
+	*cursor = (uint64_t)worker << 32 | meter;
+	return count;
 }

@@ -366,15 +366,37 @@ uint32_t slu_dataplane_session_capacity(const struct slu_dataplane *dp);
 uint64_t slu_dataplane_memory_bytes(const struct slu_dataplane *dp);
 
 /*
- * Live counters of a backend or listener, by its live index. Packets and bytes are those of sessions that have ended;
- * the present ones' are in their snapshots. A live index may be given to something new when active + inactive is 0.
+ * Live counters of a backend or listener, by its live index. A live index may be given to something new when active +
+ * inactive is 0.
  */
 struct slu_live_counters {
 	uint64_t connections;      /* created since start */
 	uint64_t active, inactive; /* present; active is ESTABLISHED, or any UDP session */
-	uint64_t ended_packets[2], ended_bytes[2];
 };
 void slu_dataplane_backend_counters(const struct slu_dataplane *dp, uint32_t live, struct slu_live_counters *out);
 void slu_dataplane_listener_counters(const struct slu_dataplane *dp, uint32_t live, struct slu_live_counters *out);
+
+/*
+ * What was metered (meter.h): every packet of a session that left this node, software's and card's, whole frames as
+ * received without FCS, by enum slu_dir. Never falls.
+ */
+struct slu_meter_reading {
+	uint32_t listener_id, backend_id; /* stable ids; 0: nobody's, or no backend's in particular */
+	bool internal;                    /* scope of the client or remote; else internet */
+	bool outgoing;                    /* requests leave the inside (SNAT, EIP); else they enter it */
+	uint64_t packets[2], bytes[2];
+};
+
+/* Copies up to max meters from *cursor on (0 at first; advanced); one key may come from every worker. Returns the
+ * number; 0 at the end. */
+uint32_t slu_dataplane_meters(
+	const struct slu_dataplane *dp, uint64_t *cursor, struct slu_meter_reading *out, uint32_t max);
+
+/*
+ * A new session file knows nothing of what was metered before it: tell it, before the workers start; also if there is
+ * nothing to tell.
+ */
+bool slu_dataplane_meters_seeded(const struct slu_dataplane *dp);
+void slu_dataplane_seed_meters(struct slu_dataplane *dp, const struct slu_meter_reading *readings, uint32_t count);
 
 #endif

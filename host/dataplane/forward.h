@@ -34,13 +34,16 @@ uint16_t slu_forward_retry_held(struct slu_worker *w);
 static inline void slu_forward_account(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint32_t bytes)
 {
-	uint32_t packets = hot->packets[dir] + 1;
+	uint32_t packets = hot->packets_meter[dir] + 1;
 
+	slu_meter_add(w->meters.area, slu_session_meter(hot), dir, bytes);
 	hot->last_seen = w->now_tick;
 	__atomic_store_n(&hot->bytes_nexthop[dir], hot->bytes_nexthop[dir] + ((uint64_t)bytes << 16), __ATOMIC_RELAXED);
-	if (unlikely(packets == 0))
+	if (unlikely((packets & SLU_PACKETS_MASK) == 0)) {
+		packets -= SLU_PACKETS_MASK + 1;
 		slu_session_table_cold(&w->table, sid)->packets_high[dir]++;
-	__atomic_store_n(&hot->packets[dir], packets, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&hot->packets_meter[dir], packets, __ATOMIC_RELAXED);
 }
 
 /* TCP state, and what sessions with something special about them want to know. */

@@ -166,6 +166,40 @@ static int fill_reply(struct slu_worker *w, uint32_t sid, const struct slu_liste
 	return slu_local_port_choose(w, sid, b->live, hop ? hop->port : SLU_PORTS_MAX);
 }
 
+/* Whether an address and port of one direction are the other's too. */
+static bool keeps(const struct slu_session_table *t, uint32_t sid, unsigned int dir)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	const struct slu_tuple *in = &hot->tuple[dir], *out = &hot->tuple[dir ^ 1];
+
+	if (in->sport != out->dport)
+		return false;
+	if (sid & SLU_ENTRY_IPV6) {
+		const struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
+
+		return !memcmp(a->address[dir], a->address[dir ^ 1] + 16, 16);
+	}
+	return in->src == out->dst;
+}
+
+/* The meter of a session by its ids, and the scope of its client, or of the remote that is called. */
+static void choose_meter(struct slu_worker *w, uint32_t sid)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	bool outgoing = keeps(&w->table, sid, SLU_DIR_REPLY);
+	struct slu_meter_key key = {
+		.listener_id = cold->listener_id, .backend_id = cold->backend_id, .outgoing = outgoing};
+	const void *peer;
+
+	if (sid & SLU_ENTRY_IPV6)
+		peer = slu_session_table_addresses(&w->table, sid)->address[SLU_DIR_REQUEST] + (outgoing ? 16 : 0);
+	else
+		peer = outgoing ? &hot->tuple[SLU_DIR_REQUEST].dst : &hot->tuple[SLU_DIR_REQUEST].src;
+	key.internal = w->index && slu_prefix_set_find(&w->index->internal, 0, sid & SLU_ENTRY_IPV6 ? 6 : 4, peer);
+	slu_session_set_meter(hot, slu_meter_get(&w->meters, &key));
+}
+
 static void fill_cold(struct slu_worker *w, uint32_t sid, const struct slu_listener *l, const struct slu_backend *b)
 {
 	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
@@ -187,6 +221,7 @@ static void fill_cold(struct slu_worker *w, uint32_t sid, const struct slu_liste
 		hot->flags |= SLU_SESSION_TELL;
 		cold->creator = __atomic_load_n(&w->dp->node, __ATOMIC_RELAXED);
 	}
+	choose_meter(w, sid);
 }
 
 static void begin(struct slu_worker *w, uint32_t sid)
@@ -243,22 +278,6 @@ uint32_t slu_lifecycle_create(
 	return 0;
 }
 
-/* Whether an address and port of the request are the reply's too: src and dst of each. */
-static bool keeps(const struct slu_session_table *t, uint32_t sid, unsigned int dir)
-{
-	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
-	const struct slu_tuple *in = &hot->tuple[dir], *out = &hot->tuple[dir ^ 1];
-
-	if (in->sport != out->dport)
-		return false;
-	if (sid & SLU_ENTRY_IPV6) {
-		const struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
-
-		return !memcmp(a->address[dir], a->address[dir ^ 1] + 16, 16);
-	}
-	return in->src == out->dst;
-}
-
 enum slu_mode slu_lifecycle_mode(const struct slu_generation *g, const struct slu_session_table *t, uint32_t sid)
 {
 	const struct slu_session_cold *cold = slu_session_table_cold(t, sid);
@@ -307,6 +326,7 @@ void slu_lifecycle_assign(struct slu_worker *w, uint32_t sid, const struct slu_l
 		cold->backend_id = b->id;
 		cold->backend_live = (uint16_t)b->live;
 	}
+	choose_meter(w, sid);
 	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
 }
 
@@ -381,7 +401,7 @@ bool slu_lifecycle_replaceable(const struct slu_worker *w, uint32_t sid)
 		return false;
 	if (slu_lifecycle_finished(hot))
 		return true;
-	if (hot->state != SLU_TCP_SYN_RECV || hot->packets[SLU_DIR_REPLY] || !cold->backend_id)
+	if (hot->state != SLU_TCP_SYN_RECV || slu_session_packets_low(hot, SLU_DIR_REPLY) || !cold->backend_id)
 		return false;
 	if (cold->backend_live < w->generation->live_limit)
 		b = w->generation->by_live[cold->backend_live];
@@ -392,20 +412,9 @@ void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	struct slu_live *lives[2] = {&w->backend_live[cold->backend_live], &w->listener_live[cold->listener_live]};
 
 	if (unlikely(cold->sync & SLU_SYNC_TOLD))
 		slu_sync_end(w, sid);
-	for (int i = 0; i < 2; i++)
-		for (int dir = 0; dir < 2; dir++) {
-			uint64_t packets = (uint64_t)cold->packets_high[dir] << 32 | hot->packets[dir];
-
-			__atomic_store_n(&lives[i]->ended_packets[dir], lives[i]->ended_packets[dir] + packets,
-				__ATOMIC_RELAXED);
-			__atomic_store_n(&lives[i]->ended_bytes[dir],
-				lives[i]->ended_bytes[dir] + slu_session_bytes(hot->bytes_nexthop[dir]),
-				__ATOMIC_RELAXED);
-		}
 	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
 	slu_timer_wheel_remove(&w->wheel, &w->table, sid);
 	slu_session_table_remove(&w->table, sid);

@@ -178,6 +178,20 @@ static int enter_outbound(struct slu_listener_index *index, const struct slu_gen
 	return result;
 }
 
+static int enter_internal(struct slu_listener_index *index, const struct slu_generation *g)
+{
+	struct slu_prefix_entry *internal = calloc(g->internal_count + 1, sizeof(*internal));
+	int result;
+
+	if (!internal)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->internal_count; i++)
+		internal[i] = (struct slu_prefix_entry){0, g->internal[i], g};
+	result = slu_prefix_set_build(&index->internal, internal, g->internal_count);
+	free(internal);
+	return result;
+}
+
 static uint32_t count_addresses(const struct slu_generation *g)
 {
 	uint32_t count = g->listener_count + g->local_count + g->outbound_count;
@@ -209,6 +223,8 @@ int slu_listener_index_build(struct slu_generation *g)
 		result = enter_listeners(index, g);
 	if (!result)
 		result = enter_outbound(index, g);
+	if (!result)
+		result = enter_internal(index, g);
 	if (result) {
 		slu_listener_index_free(index);
 		return result;
@@ -229,5 +245,6 @@ void slu_listener_index_free(void *p)
 	free(index->locals[0]);
 	free(index->locals[1]);
 	slu_prefix_set_free(&index->inside);
+	slu_prefix_set_free(&index->internal);
 	free(index);
 }

@@ -35,7 +35,8 @@ struct slu_listener_index {
 	struct slu_ip *locals[2];           /* by family: IPv4, IPv6 */
 	uint32_t local_count[2];
 	bool has_nat;
-	struct slu_prefix_set inside; /* struct slu_outbound by the inside hosts' addresses */
+	struct slu_prefix_set internal; /* scope of meters; of network 0, whatever the tenant */
+	struct slu_prefix_set inside;   /* struct slu_outbound by the inside hosts' addresses */
 };
 
 /* The entry of an address (4 or 16 bytes) in a tenant network, or NULL. */

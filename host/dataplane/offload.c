@@ -28,15 +28,13 @@ static bool move_state(
 /* Adds the final counters of a rule that is gone to the session's own. */
 static void fold(struct slu_session_hot *hot, struct slu_session_cold *cold, unsigned int dir)
 {
-	uint64_t packets, card_packets, card_bytes;
+	uint64_t card_packets, card_bytes;
 
 	if (state_of(cold, dir) != SLU_OFFLOAD_GONE)
 		return;
 	set_state(cold, dir, SLU_OFFLOAD_FOLDING);
 	slu_session_card_load(cold, dir, &card_packets, &card_bytes);
-	packets = ((uint64_t)cold->packets_high[dir] << 32 | hot->packets[dir]) + card_packets;
-	hot->packets[dir] = (uint32_t)packets;
-	cold->packets_high[dir] = (uint16_t)(packets >> 32);
+	slu_session_set_packets(hot, cold, dir, slu_session_packets(hot, cold, dir) + card_packets);
 	hot->bytes_nexthop[dir] += card_bytes << 16;
 	slu_session_card_store(cold, dir, 0, 0);
 	set_state(cold, dir, SLU_OFFLOAD_NONE);
@@ -59,8 +57,8 @@ static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *
 		l = w->generation->listener_by_live[cold->listener_live];
 	if (!l || !l->offload)
 		return false;
-	return cold->packets_high[SLU_DIR_REQUEST] ||
-	       (uint64_t)hot->packets[SLU_DIR_REQUEST] + (dir == SLU_DIR_REQUEST) >= l->offload_threshold_packets;
+	return slu_session_packets(hot, cold, SLU_DIR_REQUEST) + (dir == SLU_DIR_REQUEST) >=
+	       l->offload_threshold_packets;
 }
 
 static bool wants(struct slu_session_hot *hot, struct slu_session_cold *cold, unsigned int dir)
@@ -70,7 +68,7 @@ static bool wants(struct slu_session_hot *hot, struct slu_session_cold *cold, un
 	fold(hot, cold, dir);
 	state = state_of(cold, dir);
 	return state == SLU_OFFLOAD_NONE ||
-	       (state == SLU_OFFLOAD_REFUSED && hot->packets[dir] % REFUSED_RETRY_PACKETS == 0);
+	       (state == SLU_OFFLOAD_REFUSED && slu_session_packets_low(hot, dir) % REFUSED_RETRY_PACKETS == 0);
 }
 
 static void consider(struct slu_worker *w, struct slu_session_hot *hot, struct slu_session_cold *cold, uint32_t sid)
@@ -335,6 +333,20 @@ static bool is_on_card(const struct slu_session_cold *cold, unsigned int dir)
 	return state == SLU_OFFLOAD_CARD || state == SLU_OFFLOAD_TAKING;
 }
 
+/* The counters of a session's rule, absolute. */
+static void take_counters(
+	struct slu_worker *w, slu_session_ref session, enum slu_dir dir, const struct slu_meter_count *is)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, (uint32_t)session);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, (uint32_t)session);
+	struct slu_meter_count was;
+
+	slu_session_card_load(cold, dir, &was.packets, &was.bytes);
+	/* In this order: what a crash between them leaves is missing, not counted twice. */
+	slu_session_card_store(cold, dir, is->packets, is->bytes);
+	slu_meter_add_card(w->meters.area, slu_session_meter(hot), dir, &was, is);
+}
+
 void slu_offload_counters(struct slu_dataplane *dp, slu_session_ref session, enum slu_dir dir, uint64_t packets,
 	uint64_t bytes, uint64_t last_seen_us)
 {
@@ -345,7 +357,7 @@ void slu_offload_counters(struct slu_dataplane *dp, slu_session_ref session, enu
 
 	if (!cold || !is_on_card(cold, dir))
 		return;
-	slu_session_card_store(cold, dir, packets, bytes);
+	take_counters(w, session, dir, &(struct slu_meter_count){packets, bytes});
 	if (!last_seen_us)
 		return;
 	/* The worker may store a newer time at the same moment; losing either costs a millisecond. */
@@ -362,7 +374,7 @@ void slu_offload_removed(
 
 	if (!cold || !(is_on_card(cold, dir) || state_of(cold, dir) == SLU_OFFLOAD_ASKED))
 		return;
-	slu_session_card_store(cold, dir, packets, bytes);
+	take_counters(w, session, dir, &(struct slu_meter_count){packets, bytes});
 	set_state(cold, dir, SLU_OFFLOAD_GONE);
 }
 

@@ -14,7 +14,7 @@
 
 #include "sluice/types.h"
 
-#define SLU_SESSION_LAYOUT 2u
+#define SLU_SESSION_LAYOUT 3u
 #define SLU_SESSION_NONE_LIVE 0xFFFFu
 
 /* A tuple as it stands in a packet. IPv6 leaves the addresses zero here. */
@@ -41,7 +41,7 @@ struct slu_session_hot {
 	uint16_t l3_delta;         /* of the request direction; the reply's is the complement */
 	uint16_t l4_delta;
 	uint64_t bytes_nexthop[2]; /* bytes << 16 | next hop index */
-	uint32_t packets[2];       /* low half */
+	uint32_t packets_meter[2]; /* low bits of packets, above them half of the meter's number: slu_session_*() */
 	uint32_t last_seen;        /* SLU_TICK_US */
 	uint16_t nexthop_epoch;    /* of the neighbour view that the indexes belong to; 0: none */
 	uint8_t state;
@@ -85,9 +85,9 @@ struct slu_session_cold {
 	uint8_t creator;       /* node; 0: not known */
 	uint8_t sync;          /* enum slu_sync_flag */
 	uint32_t timer_next, timer_prev; /* timer_wheel.h */
-	uint16_t packets_high[2];
-	uint16_t generation; /* odd: in use; one more when published and when released */
-	uint8_t offload[2];  /* enum slu_offload_state */
+	uint16_t packets_high[2];        /* above the SLU_PACKETS_BITS of the hot line */
+	uint16_t generation;             /* odd: in use; one more when published and when released */
+	uint8_t offload[2];              /* enum slu_offload_state */
 };
 static_assert(sizeof(struct slu_session_cold) == 64, "one cache line");
 
@@ -101,6 +101,45 @@ static_assert(sizeof(struct slu_session_cold) == 64, "one cache line");
 static inline uint32_t slu_session_tick(uint64_t time_us)
 {
 	return (uint32_t)(time_us >> SLU_TICK_SHIFT);
+}
+
+/* The meter's number has nine bits above the packets of either direction (meter.h). */
+#define SLU_PACKETS_BITS 23
+#define SLU_PACKETS_MASK ((1u << SLU_PACKETS_BITS) - 1)
+#define SLU_METER_BITS (2 * (32 - SLU_PACKETS_BITS))
+
+static inline uint32_t slu_session_packets_low(const struct slu_session_hot *hot, unsigned int dir)
+{
+	return __atomic_load_n(&hot->packets_meter[dir], __ATOMIC_RELAXED) & SLU_PACKETS_MASK;
+}
+
+static inline uint64_t slu_session_packets(
+	const struct slu_session_hot *hot, const struct slu_session_cold *cold, unsigned int dir)
+{
+	uint64_t high = __atomic_load_n(&cold->packets_high[dir], __ATOMIC_ACQUIRE);
+
+	return high << SLU_PACKETS_BITS | slu_session_packets_low(hot, dir);
+}
+
+static inline void slu_session_set_packets(
+	struct slu_session_hot *hot, struct slu_session_cold *cold, unsigned int dir, uint64_t packets)
+{
+	hot->packets_meter[dir] =
+		(hot->packets_meter[dir] & ~SLU_PACKETS_MASK) | ((uint32_t)packets & SLU_PACKETS_MASK);
+	cold->packets_high[dir] = (uint16_t)(packets >> SLU_PACKETS_BITS);
+}
+
+static inline uint32_t slu_session_meter(const struct slu_session_hot *hot)
+{
+	return hot->packets_meter[0] >> SLU_PACKETS_BITS | hot->packets_meter[1] >> SLU_PACKETS_BITS
+											    << (32 - SLU_PACKETS_BITS);
+}
+
+static inline void slu_session_set_meter(struct slu_session_hot *hot, uint32_t meter)
+{
+	hot->packets_meter[0] = (hot->packets_meter[0] & SLU_PACKETS_MASK) | meter << SLU_PACKETS_BITS;
+	hot->packets_meter[1] = (hot->packets_meter[1] & SLU_PACKETS_MASK) | meter >> (32 - SLU_PACKETS_BITS)
+											      << SLU_PACKETS_BITS;
 }
 
 static inline uint64_t slu_session_bytes(uint64_t bytes_nexthop)

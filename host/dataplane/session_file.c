@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "host/dataplane/meter.h"
 #include "host/dataplane/session_table.h"
 
 #define MAGIC 0x5353454C55535331u
@@ -26,6 +27,7 @@ struct header {
 	uint64_t keys[4];
 	char boot_id[BOOT_ID_BYTES];
 	uint32_t complete; /* written last */
+	uint32_t seeded;   /* the meters have what was metered before there was this file */
 };
 
 /* Times in sessions count from the boot. */
@@ -162,7 +164,8 @@ int slu_session_file_open(struct slu_session_file *f, const char *path, uint32_t
 	int result = 0;
 
 	*f = (struct slu_session_file){.fd = -1, .table_bytes = slu_session_table_bytes(capacity)};
-	f->bytes = HEADER_BYTES + workers * f->table_bytes;
+	f->meter_bytes = (sizeof(struct slu_meter_area) + HEADER_BYTES - 1) / HEADER_BYTES * HEADER_BYTES;
+	f->bytes = HEADER_BYTES + workers * (f->table_bytes + f->meter_bytes);
 	if (path) {
 		f->fd = open_locked(path);
 		if (f->fd < 0)
@@ -184,7 +187,22 @@ int slu_session_file_open(struct slu_session_file *f, const char *path, uint32_t
 
 void *slu_session_file_table(const struct slu_session_file *f, uint32_t worker)
 {
-	return f->memory + HEADER_BYTES + worker * f->table_bytes;
+	return f->memory + HEADER_BYTES + worker * (f->table_bytes + f->meter_bytes);
+}
+
+void *slu_session_file_meters(const struct slu_session_file *f, uint32_t worker)
+{
+	return (uint8_t *)slu_session_file_table(f, worker) + f->table_bytes;
+}
+
+bool slu_session_file_is_seeded(const struct slu_session_file *f)
+{
+	return ((const struct header *)f->memory)->seeded;
+}
+
+void slu_session_file_set_seeded(struct slu_session_file *f)
+{
+	__atomic_store_n(&((struct header *)f->memory)->seeded, 1, __ATOMIC_RELEASE);
 }
 
 void slu_session_file_close(struct slu_session_file *f, bool clean)

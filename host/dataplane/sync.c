@@ -263,7 +263,7 @@ void slu_sync_notice(struct slu_worker *w, const struct slu_session_hot *hot, ui
 	if (dir != SLU_DIR_REQUEST)
 		return;
 	if (s->trigger == SLU_SYNC_AFTER_PACKETS) {
-		uint32_t packets = hot->packets[SLU_DIR_REQUEST] + 1;
+		uint32_t packets = slu_session_packets_low(hot, SLU_DIR_REQUEST) + 1;
 
 		if ((s->period ? packets % s->period : packets) != s->threshold)
 			return;

@@ -12,6 +12,7 @@
 #include "host/dataplane/dataplane.h"
 #include "host/dataplane/fragment.h"
 #include "host/dataplane/listener_index.h"
+#include "host/dataplane/meter.h"
 #include "host/dataplane/neigh.h"
 #include "host/dataplane/packet.h"
 #include "host/dataplane/session_table.h"
@@ -40,7 +41,6 @@ struct slu_out {
 struct slu_live {
 	uint64_t connections;
 	uint32_t active, inactive;
-	uint64_t ended_packets[2], ended_bytes[2];
 };
 
 /* A packet that waits for its neighbour. */
@@ -79,6 +79,7 @@ struct slu_worker {
 	uint32_t now_tick;
 	uint64_t now_us;
 	struct slu_session_table table;
+	struct slu_meters meters;
 	uint64_t counters[SLU_COUNT_MAX];
 	uint32_t tx_ports;
 

@@ -521,6 +521,25 @@ struct flow fixture_reply(const struct flow *arrived, uint8_t flags)
 	return r;
 }
 
+struct slu_meter_reading fixture_metered(const struct fixture *f, uint32_t listener_id, int internal)
+{
+	struct slu_meter_reading sum = {.listener_id = listener_id}, r[3];
+	uint64_t cursor = 0;
+	uint32_t count;
+
+	while ((count = slu_dataplane_meters(f->dp, &cursor, r, 3)) > 0)
+		for (uint32_t i = 0; i < count; i++) {
+			if (r[i].listener_id != listener_id || (internal >= 0 && r[i].internal != internal))
+				continue;
+			sum.outgoing = r[i].outgoing;
+			for (int dir = 0; dir < 2; dir++) {
+				sum.packets[dir] += r[i].packets[dir];
+				sum.bytes[dir] += r[i].bytes[dir];
+			}
+		}
+	return sum;
+}
+
 uint64_t fixture_counter(const struct fixture *f, enum slu_counter c)
 {
 	uint64_t counters[SLU_COUNT_MAX];

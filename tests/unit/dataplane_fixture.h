@@ -105,6 +105,8 @@ struct seen fixture_inside(const struct fixture *f, const struct seen *s);
 
 /* The reply to a packet that reached a backend. */
 struct flow fixture_reply(const struct flow *arrived, uint8_t flags);
+/* What was metered of a listener in both scopes, by enum slu_dir; of one scope: internal 0 or 1, else -1. */
+struct slu_meter_reading fixture_metered(const struct fixture *f, uint32_t listener_id, int internal);
 uint64_t fixture_counter(const struct fixture *f, enum slu_counter c);
 void fixture_advance(struct fixture *f, uint64_t us);
 

@@ -51,7 +51,7 @@ static void fill(struct slu_session_table *t, uint32_t sid, uint32_t n)
 	hot->tuple[0] = (struct slu_tuple){n * 3, 7, (uint16_t)n, 80};
 	hot->tuple[1] = (struct slu_tuple){9, n * 5, 8080, (uint16_t)(n >> 16)};
 	hot->proto_vpc = 6;
-	hot->packets[0] = n;
+	hot->packets_meter[0] = n;
 	if (sid & SLU_ENTRY_IPV6) {
 		struct slu_session_addresses *a = slu_session_table_addresses(t, sid);
 
@@ -423,7 +423,7 @@ static void check_after_kill(const struct diary *d, uint64_t *dropped_all)
 		assert_in_range(n, 1, FILE_CAPACITY);
 		assert_int_equal(numbers[n], 0);
 		numbers[n] = sid;
-		assert_int_equal(slu_session_table_hot(&t, sid)->packets[0], n);
+		assert_int_equal(slu_session_table_hot(&t, sid)->packets_meter[0], n);
 		assert_true(present(&t, sid));
 		assert_false(d->absent[n]);
 	}

@@ -1,0 +1,256 @@
+/*
+ * Meters: whose packets are counted where, what they outlive, and what happens at
+ * their limits. Those of the card are in test_dataplane_offload.c too.
+ */
+#include <unistd.h>
+
+#include "tests/unit/dataplane_fixture.h"
+
+static struct fixture f;
+static struct slu_prefix internal[1];
+
+static int setup(void **state)
+{
+	(void)state;
+	fixture_create(&f, 4, 1, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fixture_destroy(&f);
+	return 0;
+}
+
+/* A datagram of the first client to the UDP listener, and its answer. */
+static void exchange(uint16_t sport, uint16_t payload)
+{
+	struct flow in = fixture_request(&f, 17, 53, 0), back;
+	struct seen s;
+
+	in.sport = sport;
+	in.payload = payload;
+	s = fixture_send(&f, CLIENT_PORT, &in);
+	assert_true(s.sent);
+	back = fixture_reply(&s.flow, 0);
+	back.payload = 100;
+	assert_true(fixture_send(&f, BACKEND_PORT, &back).sent);
+}
+
+static void meters__count_whole_frames_of_each_direction(void **state)
+{
+	struct slu_meter_reading r;
+
+	(void)state;
+	exchange(1000, 10);
+	exchange(1000, 20);
+	exchange(1001, 30);
+	r = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	assert_int_equal(r.packets[SLU_DIR_REQUEST], 3);
+	assert_int_equal(r.bytes[SLU_DIR_REQUEST], 3 * (14 + 20 + 8) + 10 + 20 + 30);
+	assert_int_equal(r.packets[SLU_DIR_REPLY], 3);
+	assert_int_equal(r.bytes[SLU_DIR_REPLY], 3 * (14 + 20 + 8 + 100));
+	assert_false(r.outgoing);
+	assert_int_equal(fixture_metered(&f, 500 + LISTENER_TCP, -1).packets[SLU_DIR_REQUEST], 0);
+	assert_int_equal(fixture_metered(&f, 0, -1).packets[SLU_DIR_REQUEST], 0);
+}
+
+static void meters__of_sessions_that_ended__stay(void **state)
+{
+	struct slu_meter_reading before, after;
+
+	(void)state;
+	exchange(1000, 10);
+	before = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	fixture_advance(&f, 400000000);
+	assert_int_equal(slu_dataplane_session_count(f.dp), 0);
+	after = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	assert_memory_equal(&before, &after, sizeof(before));
+}
+
+static void meters__tell_the_scope_of_the_client(void **state)
+{
+	(void)state;
+	exchange(1000, 10);
+	internal[0] = (struct slu_prefix){fixture_ip("198.19.0.0"), 16};
+	f.generation.internal = internal;
+	f.generation.internal_count = 1;
+	fixture_publish(&f);
+	exchange(1000, 10); /* a session keeps its scope */
+	exchange(1001, 10);
+	assert_int_equal(fixture_metered(&f, 500 + LISTENER_UDP, 0).packets[SLU_DIR_REQUEST], 2);
+	assert_int_equal(fixture_metered(&f, 500 + LISTENER_UDP, 1).packets[SLU_DIR_REQUEST], 1);
+}
+
+static void meters__of_outbound_services__tell_the_remotes_scope_and_who_asks(void **state)
+{
+	struct slu_prefix source = {fixture_ip("198.18.2.0"), 24};
+	struct slu_ip public = fixture_ip("198.18.1.150");
+	struct slu_outbound snat = {.service = {.id = 900, .live = 4, .mode = SLU_MODE_SNAT},
+		.sources = &source,
+		.source_count = 1,
+		.addresses = {&public},
+		.address_count = {1},
+		.own_count = {1},
+		.port_first = 2000,
+		.port_last = 2999};
+	struct flow out = {.src = fixture_backend(&f, 1),
+		.dst = fixture_client(&f, 0),
+		.sport = 7,
+		.dport = 8,
+		.protocol = 17,
+		.payload = 5};
+
+	(void)state;
+	internal[0] = (struct slu_prefix){fixture_ip("198.19.0.0"), 16};
+	f.generation.internal = internal;
+	f.generation.internal_count = 1;
+	f.generation.outbound = &snat;
+	f.generation.outbound_count = 1;
+	fixture_publish(&f);
+	assert_true(fixture_send(&f, BACKEND_PORT, &out).sent);
+	assert_int_equal(fixture_metered(&f, 900, 1).packets[SLU_DIR_REQUEST], 1);
+	assert_int_equal(fixture_metered(&f, 900, 0).packets[SLU_DIR_REQUEST], 0);
+	assert_true(fixture_metered(&f, 900, 1).outgoing);
+	out.dst = fixture_ip("203.0.113.1");
+	assert_true(fixture_send(&f, BACKEND_PORT, &out).sent);
+	assert_int_equal(fixture_metered(&f, 900, 0).bytes[SLU_DIR_REQUEST], 14 + 20 + 8 + 5);
+}
+
+static void packets_beyond_23_bits__are_carried_into_the_cold_line(void **state)
+{
+	struct slu_session_snapshot s;
+	uint64_t cursor = 0;
+	uint32_t sid = 0;
+
+	(void)state;
+	exchange(1000, 10);
+	assert_true(slu_session_table_next(&f.w->table, &sid));
+	slu_session_set_packets(slu_session_table_hot(&f.w->table, sid), slu_session_table_cold(&f.w->table, sid),
+		SLU_DIR_REQUEST, SLU_PACKETS_MASK - 1);
+	for (int i = 0; i < 3; i++)
+		exchange(1000, 10);
+	assert_int_equal(slu_dataplane_sessions(f.dp, &cursor, &s, 1), 1);
+	assert_int_equal(s.packets[SLU_DIR_REQUEST], SLU_PACKETS_MASK + 2);
+	assert_int_equal(s.packets[SLU_DIR_REPLY], 4);
+	assert_int_equal(fixture_metered(&f, 500 + LISTENER_UDP, -1).packets[SLU_DIR_REQUEST], 4);
+}
+
+static void card__counters_that_grow_wrap_or_begin_again__are_each_added_once(void **state)
+{
+	static const struct {
+		struct slu_meter_count was, is;
+		uint64_t packets, bytes; /* added */
+	} rows[] = {
+		{{0, 0}, {10, 1000}, 10, 1000},
+		{{10, 1000}, {10, 1000}, 0, 0},
+		{{10, 1000}, {12, 1300}, 2, 300},
+		{{10, 1000}, {3, 180}, 3, 180},                          /* another rule */
+		{{10, (1ull << 48) - 5}, {11, (1ull << 48) + 5}, 1, 10}, /* the session kept 48 bits */
+		{{10, 7}, {11, (3ull << 48) + 107}, 1, 100},             /* long after */
+		{{10, (1ull << 48) - 1}, {20, (1ull << 48) - 1}, 10, 0},
+	};
+	uint32_t meter;
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(rows); i++) {
+		const struct slu_meter_key key = {.listener_id = (uint32_t)(1 + i)};
+		struct slu_meter_reading r;
+
+		meter = slu_meter_get(&f.w->meters, &key);
+		slu_meter_add_card(f.w->meters.area, meter, SLU_DIR_REPLY, &rows[i].was, &rows[i].is);
+		r = fixture_metered(&f, (uint32_t)(1 + i), -1);
+		assert_int_equal(r.packets[SLU_DIR_REPLY], rows[i].packets);
+		assert_int_equal(r.bytes[SLU_DIR_REPLY], rows[i].bytes);
+		assert_int_equal(r.packets[SLU_DIR_REQUEST], 0);
+	}
+}
+
+static void meters_used_up__are_shared_by_listener_then_nobodys(void **state)
+{
+	struct slu_meter_key key = {.listener_id = 1}, again;
+	uint32_t first, pair;
+
+	(void)state;
+	for (key.backend_id = 1; key.backend_id <= SLU_METERS_OF_PAIRS; key.backend_id++)
+		slu_meter_get(&f.w->meters, &key);
+	again = (struct slu_meter_key){.listener_id = 1, .backend_id = 77};
+	pair = slu_meter_get(&f.w->meters, &again);
+	assert_int_equal(f.w->meters.area->key[pair].backend_id, 77);
+	first = slu_meter_get(&f.w->meters, &key);
+	assert_int_equal(f.w->meters.area->key[first].backend_id, 0);
+	assert_int_equal(f.w->meters.area->key[first].listener_id, 1);
+	key.backend_id++;
+	assert_int_equal(slu_meter_get(&f.w->meters, &key), first);
+	for (key.listener_id = 2; key.listener_id <= SLU_METERS_OF_PAIRS; key.listener_id++)
+		slu_meter_get(&f.w->meters, &key);
+	assert_int_equal(f.w->meters.area->used, SLU_METERS_MAX - 1);
+	assert_int_equal(slu_meter_get(&f.w->meters, &key), 0);
+	assert_int_equal(slu_meter_get(&f.w->meters, &again), pair);
+}
+
+static void process_killed__next_one_goes_on_to_the_packet(void **state)
+{
+	char file[] = "/tmp/meters_XXXXXX";
+	int fd = mkstemp(file);
+	struct slu_meter_reading before, r;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(file);
+	fixture_create(&f, 4, 1, file);
+	assert_false(slu_dataplane_meters_seeded(f.dp));
+	slu_dataplane_seed_meters(f.dp, NULL, 0);
+	exchange(1000, 10);
+	before = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	fixture_destroy(&f);
+	fixture_create(&f, 4, 1, file);
+	assert_true(slu_dataplane_meters_seeded(f.dp));
+	r = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	assert_memory_equal(&before, &r, sizeof(r));
+	exchange(1000, 10); /* the session kept its meter */
+	exchange(1001, 10); /* a new one finds it */
+	r = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	assert_int_equal(r.packets[SLU_DIR_REQUEST], 3);
+	assert_in_range(f.w->meters.area->used, 1, 2);
+	fixture_destroy(&f);
+	unlink(file);
+}
+
+static void seeds__stand_where_nothing_was_metered_and_can_be_repeated(void **state)
+{
+	const struct slu_meter_reading seed = {
+		.listener_id = 500 + LISTENER_UDP, .packets = {5, 6}, .bytes = {5000, 6000}};
+	struct slu_meter_reading r;
+
+	(void)state;
+	slu_dataplane_seed_meters(f.dp, &seed, 1);
+	slu_dataplane_seed_meters(f.dp, &seed, 1);
+	exchange(1000, 10);
+	r = fixture_metered(&f, 500 + LISTENER_UDP, -1);
+	assert_int_equal(r.packets[SLU_DIR_REQUEST], 6);
+	assert_int_equal(r.bytes[SLU_DIR_REPLY], 6000 + 142);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(meters__count_whole_frames_of_each_direction, setup, teardown),
+		cmocka_unit_test_setup_teardown(meters__of_sessions_that_ended__stay, setup, teardown),
+		cmocka_unit_test_setup_teardown(meters__tell_the_scope_of_the_client, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			meters__of_outbound_services__tell_the_remotes_scope_and_who_asks, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			packets_beyond_23_bits__are_carried_into_the_cold_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			card__counters_that_grow_wrap_or_begin_again__are_each_added_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(meters_used_up__are_shared_by_listener_then_nobodys, setup, teardown),
+		cmocka_unit_test(process_killed__next_one_goes_on_to_the_packet),
+		cmocka_unit_test_setup_teardown(
+			seeds__stand_where_nothing_was_metered_and_can_be_repeated, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
