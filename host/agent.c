@@ -281,7 +281,7 @@ static void hook_publish(void *context, struct slu_generation *next, struct slu_
 	slu_dataplane_publish(agent->dp, next);
 	agent->generation = next;
 	slu_kernel_set_generation(agent->kernel, next);
-	slu_providers_set_generation(agent, next);
+	slu_metering_set_generation(agent->metering, next);
 	slu_retire_add(&agent->retirement, previous, release_generation, agent);
 	/* The first one is told when control is there. */
 	if (agent->control)
@@ -655,6 +655,8 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 	if (!error)
 		error = prepare_cluster(agent);
 	if (!error)
+		error = slu_metering_create(agent->base, agent->dp, config->state_dir, &agent->metering);
+	if (!error)
 		error = start_kernel(agent);
 	if (error) {
 		slu_config_free(config);
@@ -725,10 +727,10 @@ void slu_agent_stop(struct slu_agent *agent)
 		slu_control_release(agent->control, slu_control_generation(agent->control));
 		slu_control_destroy(agent->control);
 	}
+	slu_metering_destroy(agent->metering);
 	if (agent->dp)
 		slu_dataplane_destroy(agent->dp);
 	slu_kernel_destroy(agent->kernel);
-	slu_providers_free(agent);
 	for (uint32_t i = 0; agent->ports && i < agent->config->port_count; i++)
 		slu_tap_close(&agent->ports[i].tap);
 	/*

@@ -9,8 +9,8 @@
 #include "host/config/config.h"
 #include "host/control/api.h"
 #include "host/loop.h"
+#include "host/metering/metering.h"
 #include "host/offload/engine.h"
-#include "host/offload/flow_map.h"
 #include "host/ports/exception.h"
 #include "host/ports/kernel.h"
 #include "host/ports/port.h"
@@ -18,7 +18,6 @@
 
 struct event;
 struct event_base;
-struct slu_presence;
 
 struct slu_agent {
 	struct slu_config *config; /* the agent's own copy: what is static in it rules until the end */
@@ -39,9 +38,8 @@ struct slu_agent {
 	struct slu_api *api;
 	struct event *wake_event, *housekeeping, *engine_event, *terminate[2], *reload;
 	const struct slu_generation *generation;
-	/* Live indexes by stable id, of the generation in force. */
-	struct slu_flow_map listener_live, backend_live;
-	struct slu_presence *presence;
+	struct slu_metering *metering;
+	uint64_t metered_ms;                                /* when it was added up for the API */
 	uint64_t packets_seen, busy_until_us, engine_at_us; /* of the housekeeping timer */
 	const char *path;                                   /* of the configuration */
 	bool workers_run;
@@ -65,7 +63,5 @@ void slu_agent_stop(struct slu_agent *agent);
 
 /* What the API shows (providers.c). */
 void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *providers);
-void slu_providers_set_generation(struct slu_agent *agent, const struct slu_generation *generation);
-void slu_providers_free(struct slu_agent *agent);
 
 #endif

@@ -1,5 +1,5 @@
 # The agent.
-AGENT_SOURCES := $(wildcard host/*.c host/cluster/*.c host/ports/*.c host/offload/*.c host/sync/*.c)
+AGENT_SOURCES := $(wildcard host/*.c host/cluster/*.c host/metering/*.c host/ports/*.c host/offload/*.c host/sync/*.c)
 AGENT_OBJS := $(patsubst %.c,$(B)/%.o,$(AGENT_SOURCES))
 AGENT_LIBS = $(DPDK_LIBS) $(CONTROL_LIBS) -lcrypto -lmnl -ldl -lpthread
 
@@ -24,6 +24,12 @@ $(B)/tests/unit/test_flow_port.o: CFLAGS += $(DPDK_CFLAGS) -DALLOW_EXPERIMENTAL_
 $(B)/tests/unit/test_flow_port: $(B)/tests/unit/test_flow_port.o $(B)/host/offload/flow_port.o $(B)/host/offload/flow_rule.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lrte_eal
 UNIT_TESTS += $(B)/tests/unit/test_flow_port
+
+TEST_METERING_OBJS := $(patsubst %,$(B)/host/%.o,metering/metering metering/metering_file offload/flow_map config/memory log)
+$(B)/tests/unit/test_metering.o: CFLAGS += $(DPDK_CFLAGS)
+$(B)/tests/unit/test_metering: $(B)/tests/unit/test_metering.o $(TEST_METERING_OBJS) $(B)/tests/unit/dataplane_fixture.o $(DATAPLANE_LIBS)
+	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lcmocka -levent_core
+UNIT_TESTS += $(B)/tests/unit/test_metering
 
 TEST_TAP_OBJS := $(patsubst %,$(B)/host/%.o,ports/tap ports/addresses ports/netlink ports/neighbours ports/mirror ports/isolate control/ip)
 $(B)/tests/unit/test_tap.o: CFLAGS += $(DPDK_CFLAGS)

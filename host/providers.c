@@ -16,22 +16,7 @@
 
 #include "host/agent.h"
 
-#define WALK_BATCH 64
-#define PRESENT_AGE_MS 1000
-#define PRESENT_AGE_LARGE_MS 10000 /* a walk of so many sessions takes its time */
-#define PRESENT_LARGE 200000
-
-/* Packets and bytes of present sessions by live index, as of the last walk. */
-struct totals {
-	uint64_t packets[2], bytes[2];
-};
-
-struct slu_presence {
-	struct totals *backends, *listeners;
-	uint32_t backend_room, listener_room;
-	uint64_t taken_ms;
-	bool valid;
-};
+#define METERED_AGE_MS 20 /* one request asks for many listeners */
 
 static uint64_t now_ms(void)
 {
@@ -39,42 +24,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* Ids start at 0, keys of the map at 1. */
-static uint32_t live_of(const struct slu_flow_map *map, uint32_t id)
-{
-	return slu_flow_map_get(map, (uint64_t)id + 1);
-}
-
-void slu_providers_set_generation(struct slu_agent *agent, const struct slu_generation *generation)
-{
-	slu_flow_map_free(&agent->listener_live);
-	slu_flow_map_free(&agent->backend_live);
-	for (uint32_t i = 0; i < generation->listener_count; i++)
-		slu_flow_map_put(&agent->listener_live, (uint64_t)generation->listeners[i].id + 1,
-			generation->listeners[i].live);
-	for (uint32_t g = 0; g < generation->group_count; g++) {
-		const struct slu_group *group = generation->groups[g];
-
-		for (uint32_t b = 0; b < group->backend_count; b++)
-			slu_flow_map_put(
-				&agent->backend_live, (uint64_t)group->backends[b].id + 1, group->backends[b].live);
-	}
-	if (agent->presence)
-		agent->presence->valid = false;
-}
-
-void slu_providers_free(struct slu_agent *agent)
-{
-	slu_flow_map_free(&agent->listener_live);
-	slu_flow_map_free(&agent->backend_live);
-	if (agent->presence) {
-		free(agent->presence->backends);
-		free(agent->presence->listeners);
-	}
-	free(agent->presence);
-	agent->presence = NULL;
 }
 
 /* ------------------------------------------------------------- sessions */
@@ -130,103 +79,93 @@ static bool provide_sessions(void *context, uint64_t *cursor, uint32_t budget, s
 
 /* -------------------------------------------------------- live counters */
 
-static struct totals *totals_of(struct totals **array, uint32_t *room, uint32_t live)
+/* What was metered, not older than a moment. */
+static struct slu_metering *metered(struct slu_agent *agent)
 {
-	if (live >= *room) {
-		uint32_t wanted = live + 1 < 64 ? 64 : (live + 1) * 2;
-		struct totals *grown = realloc(*array, wanted * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		memset(grown + *room, 0, (wanted - *room) * sizeof(*grown));
-		*array = grown;
-		*room = wanted;
-	}
-	return *array + live;
-}
-
-static void add_session(struct totals *totals, const struct slu_session_snapshot *session)
-{
-	for (int dir = 0; totals && dir < 2; dir++) {
-		totals->packets[dir] += session->packets[dir];
-		totals->bytes[dir] += session->bytes[dir];
-	}
-}
-
-static void walk_present(struct slu_agent *agent, struct slu_presence *presence)
-{
-	struct slu_session_snapshot batch[WALK_BATCH];
-	uint64_t cursor = 0;
-	uint32_t count;
-
-	if (presence->backends)
-		memset(presence->backends, 0, presence->backend_room * sizeof(*presence->backends));
-	if (presence->listeners)
-		memset(presence->listeners, 0, presence->listener_room * sizeof(*presence->listeners));
-	while ((count = slu_dataplane_sessions(agent->dp, &cursor, batch, WALK_BATCH)) > 0) {
-		for (uint32_t i = 0; i < count; i++) {
-			uint32_t backend = live_of(&agent->backend_live, batch[i].backend_id);
-			uint32_t listener = live_of(&agent->listener_live, batch[i].listener_id);
-
-			if (backend != SLU_FLOW_MAP_NONE)
-				add_session(
-					totals_of(&presence->backends, &presence->backend_room, backend), &batch[i]);
-			if (listener != SLU_FLOW_MAP_NONE)
-				add_session(
-					totals_of(&presence->listeners, &presence->listener_room, listener), &batch[i]);
-		}
-	}
-}
-
-static const struct slu_presence *present(struct slu_agent *agent)
-{
-	bool large = slu_dataplane_session_count(agent->dp) > PRESENT_LARGE;
 	uint64_t now = now_ms();
 
-	if (!agent->presence)
-		agent->presence = calloc(1, sizeof(*agent->presence));
-	if (!agent->presence)
-		return NULL;
-	if (!agent->presence->valid ||
-		now - agent->presence->taken_ms > (large ? PRESENT_AGE_LARGE_MS : PRESENT_AGE_MS)) {
-		walk_present(agent, agent->presence);
-		agent->presence->taken_ms = now;
-		agent->presence->valid = true;
-	}
-	return agent->presence;
+	if (now - agent->metered_ms > METERED_AGE_MS)
+		slu_metering_refresh(agent->metering);
+	agent->metered_ms = now;
+	return agent->metering;
 }
 
-static void fill_live(struct slu_api_live *value, const struct slu_live_counters *live, const struct totals *totals)
+static void fill_live(
+	struct slu_api_live *value, const struct slu_live_counters *live, const struct slu_meter_count dir[2])
 {
-	static const struct totals none;
-
-	totals = totals ? totals : &none;
 	value->sessions = live->active + live->inactive;
 	value->sessions_total = live->connections;
-	value->request_packets = live->ended_packets[SLU_DIR_REQUEST] + totals->packets[SLU_DIR_REQUEST];
-	value->request_bytes = live->ended_bytes[SLU_DIR_REQUEST] + totals->bytes[SLU_DIR_REQUEST];
-	value->reply_packets = live->ended_packets[SLU_DIR_REPLY] + totals->packets[SLU_DIR_REPLY];
-	value->reply_bytes = live->ended_bytes[SLU_DIR_REPLY] + totals->bytes[SLU_DIR_REPLY];
+	value->request_packets = dir[SLU_DIR_REQUEST].packets;
+	value->request_bytes = dir[SLU_DIR_REQUEST].bytes;
+	value->reply_packets = dir[SLU_DIR_REPLY].packets;
+	value->reply_bytes = dir[SLU_DIR_REPLY].bytes;
 }
 
-static void provide_backend(void *context, uint32_t live, struct slu_api_live *value)
+static void provide_backend(void *context, uint32_t id, uint32_t live, struct slu_api_live *value)
 {
 	struct slu_agent *agent = context;
-	const struct slu_presence *presence = present(agent);
 	struct slu_live_counters counters;
+	struct slu_meter_count dir[2];
 
+	slu_metering_backend(metered(agent), id, dir);
 	slu_dataplane_backend_counters(agent->dp, live, &counters);
-	fill_live(value, &counters, presence && live < presence->backend_room ? &presence->backends[live] : NULL);
+	fill_live(value, &counters, dir);
 }
 
-static void provide_listener(void *context, uint32_t live, struct slu_api_live *value)
+static void provide_listener(void *context, uint32_t id, uint32_t live, struct slu_api_live *value)
 {
+	static const struct slu_meter_count none[2];
 	struct slu_agent *agent = context;
-	const struct slu_presence *presence = present(agent);
+	const struct slu_metering_total *total = slu_metering_find(metered(agent), id);
 	struct slu_live_counters counters;
 
 	slu_dataplane_listener_counters(agent->dp, live, &counters);
-	fill_live(value, &counters, presence && live < presence->listener_room ? &presence->listeners[live] : NULL);
+	fill_live(value, &counters, total ? total->dir : none);
+}
+
+/* ------------------------------------------------------------- metering */
+
+static void show_count(struct slu_api_out *out, const char *name, const struct slu_meter_count *count)
+{
+	slu_api_out_open_object(out, name);
+	slu_api_out_number(out, "packets", count->packets);
+	slu_api_out_number(out, "bytes", count->bytes);
+	slu_api_out_close(out);
+}
+
+static void show_total(struct slu_api_out *out, const struct slu_metering_total *total)
+{
+	static const char *const scopes[] = {
+		[SLU_METERING_INTERNET] = "internet", [SLU_METERING_INTERNAL] = "internal"};
+
+	slu_api_out_open_object(out, NULL);
+	slu_api_out_text(out, "name", total->id ? total->name : NULL);
+	slu_api_out_number(out, "id", total->id);
+	slu_api_out_text(out, "kind",
+		total->mode == SLU_MODE_SNAT  ? "snat"
+		: total->mode == SLU_MODE_EIP ? "eip"
+					      : "listener");
+	slu_api_out_bool(out, "removed", total->removed);
+	slu_api_out_number(out, "since_ms", total->since_ms);
+	for (unsigned int scope = 0; scope < 2; scope++) {
+		slu_api_out_open_object(out, scopes[scope]);
+		show_count(out, "in", &total->count[SLU_METERING_IN][scope]);
+		show_count(out, "out", &total->count[SLU_METERING_OUT][scope]);
+		slu_api_out_close(out);
+	}
+	slu_api_out_close(out);
+}
+
+static void provide_metering(void *context, struct slu_api_out *list)
+{
+	struct slu_agent *agent = context;
+	const struct slu_metering_total *totals;
+	uint32_t count;
+
+	slu_metering_refresh(agent->metering);
+	totals = slu_metering_totals(agent->metering, &count);
+	for (uint32_t i = 0; i < count; i++)
+		show_total(list, &totals[i]);
 }
 
 /* ---------------------------------------------------------------- ports */
@@ -495,6 +434,7 @@ void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *provi
 		.sessions = provide_sessions,
 		.backend_live = provide_backend,
 		.listener_live = provide_listener,
+		.metering = provide_metering,
 		.card = provide_card,
 		.ports = provide_ports,
 		.stats = provide_stats,

@@ -314,6 +314,8 @@ static const struct route {
 	{EVHTTP_REQ_GET, "/v1/listeners", slu_api_resources_listeners, NULL},
 	{EVHTTP_REQ_GET, "/v1/groups", slu_api_resources_groups, NULL},
 	{EVHTTP_REQ_GET, "/v1/backends", slu_api_resources_backends, NULL},
+	{EVHTTP_REQ_GET, "/v1/outbound", slu_api_resources_outbound, NULL},
+	{EVHTTP_REQ_GET, "/v1/metering", slu_api_resources_metering, NULL},
 	{EVHTTP_REQ_GET, "/v1/card", slu_api_resources_card, NULL},
 	{EVHTTP_REQ_GET, "/v1/ports", slu_api_resources_ports, NULL},
 	{EVHTTP_REQ_GET, "/v1/stats", slu_api_resources_stats, NULL},

@@ -75,8 +75,12 @@ struct slu_api_providers {
 	 */
 	bool (*sessions)(void *ctx, uint64_t *cursor, uint32_t budget, slu_api_session_fn *fn, void *arg);
 
-	void (*backend_live)(void *ctx, uint32_t live, struct slu_api_live *value);
-	void (*listener_live)(void *ctx, uint32_t live, struct slu_api_live *value);
+	/* By stable id and live index. */
+	void (*backend_live)(void *ctx, uint32_t id, uint32_t live, struct slu_api_live *value);
+	void (*listener_live)(void *ctx, uint32_t id, uint32_t live, struct slu_api_live *value);
+
+	/* One object for each listener and outbound service, removed ones too: what was metered of it. */
+	void (*metering)(void *ctx, struct slu_api_out *list);
 
 	/* Fields of the offloading device: name, table size and use, offloaded, refused, errors ... */
 	void (*card)(void *ctx, struct slu_api_out *object);

@@ -59,7 +59,7 @@ static json_t *listener_object(struct slu_api *api, const struct slu_listener *l
 	set_number(offload, "threshold_packets", listener->offload_threshold_packets);
 	json_object_set_new(object, "offload", offload);
 	if (api->providers.listener_live != NULL)
-		api->providers.listener_live(api->providers.ctx, listener->live, &live);
+		api->providers.listener_live(api->providers.ctx, listener->id, listener->live, &live);
 	set_live(object, &live);
 	return object;
 }
@@ -122,7 +122,7 @@ static json_t *backend_object(struct slu_api *api, const struct slu_group *group
 	set_number(object, "check_failures", status.failures);
 	set_number(object, "changed_ms", status.changed_ms);
 	if (api->providers.backend_live != NULL)
-		api->providers.backend_live(api->providers.ctx, backend->live, &live);
+		api->providers.backend_live(api->providers.ctx, backend->id, backend->live, &live);
 	set_live(object, &live);
 	return object;
 }
@@ -149,6 +149,52 @@ static json_t *provided(struct slu_api *api, void (*provider)(void *ctx, struct 
 	if (provider != NULL)
 		provider(api->providers.ctx, &out);
 	return root;
+}
+
+static json_t *outbound_object(struct slu_api *api, const struct slu_outbound *outbound)
+{
+	const struct slu_listener *service = &outbound->service;
+	json_t *object = json_object(), *addresses = json_array(), *offload = json_object();
+	struct slu_api_live live = {0};
+
+	set_text(object, "name", service->name);
+	set_number(object, "id", service->id);
+	set_text(object, "mode", slu_schema_modes[service->mode]);
+	set_number(object, "vpc", service->vpc);
+	for (unsigned int family = 0; family < 2; family++)
+		for (uint32_t i = 0; i < outbound->address_count[family]; i++) {
+			json_t *address = json_object();
+
+			set_ip(address, "address", &outbound->addresses[family][i]);
+			json_object_set_new(address, "own", json_boolean(i < outbound->own_count[family]));
+			json_array_append_new(addresses, address);
+		}
+	json_object_set_new(object, "addresses", addresses);
+	json_object_set_new(offload, "enabled", json_boolean(service->offload));
+	set_number(offload, "threshold_packets", service->offload_threshold_packets);
+	json_object_set_new(object, "offload", offload);
+	if (api->providers.listener_live != NULL)
+		api->providers.listener_live(api->providers.ctx, service->id, service->live, &live);
+	set_live(object, &live);
+	return object;
+}
+
+json_t *slu_api_resources_outbound(struct slu_api *api)
+{
+	const struct slu_generation *generation = slu_control_generation(api->control);
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < generation->outbound_count; i++)
+		json_array_append_new(list, outbound_object(api, &generation->outbound[i]));
+	return wrap("outbound", list);
+}
+
+json_t *slu_api_resources_metering(struct slu_api *api)
+{
+	json_t *object = wrap("metering", provided(api, api->providers.metering, json_array()));
+
+	set_text(object, "node", slu_control_config(api->control)->node);
+	return object;
 }
 
 json_t *slu_api_resources_card(struct slu_api *api)

@@ -32,6 +32,8 @@ void slu_api_server_refuse(struct evhttp_request *request, int status, const cha
 json_t *slu_api_resources_listeners(struct slu_api *api);
 json_t *slu_api_resources_groups(struct slu_api *api);
 json_t *slu_api_resources_backends(struct slu_api *api);
+json_t *slu_api_resources_outbound(struct slu_api *api);
+json_t *slu_api_resources_metering(struct slu_api *api);
 json_t *slu_api_resources_card(struct slu_api *api);
 json_t *slu_api_resources_ports(struct slu_api *api);
 json_t *slu_api_resources_stats(struct slu_api *api);

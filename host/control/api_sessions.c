@@ -54,6 +54,8 @@ static const char *listener_name(struct walk *walk, uint32_t id)
 
 static const char *backend_name(struct walk *walk, uint32_t id)
 {
+	if (id == 0)
+		return "-"; /* of an outbound service */
 	if (walk->backend.id != id && !slu_control_name(walk->api->control, id, walk->backend.name))
 		strcpy(walk->backend.name, "?");
 	walk->backend.id = id;

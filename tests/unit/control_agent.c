@@ -83,9 +83,9 @@ static bool sessions(void *ctx, uint64_t *cursor, uint32_t budget, slu_api_sessi
 	return *cursor < table->entries;
 }
 
-static void backend_live(void *ctx, uint32_t live, struct slu_api_live *value)
+static void backend_live(void *ctx, uint32_t id, uint32_t live, struct slu_api_live *value)
 {
-	(void)ctx;
+	(void)ctx, (void)id;
 	*value = (struct slu_api_live){.sessions = live, .request_bytes = (1ull << 53) + 1};
 }
 

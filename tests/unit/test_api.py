@@ -344,7 +344,7 @@ def document_with_three_errors__is_refused_whole_with_all_three(agent):
         "document:8:96 groups[0].backends[0].weight: 2000 is out of range, must be 0..1000",
         'document:12:48 listeners[1].protocol: must be one of tcp, udp, not "icmp"',
         "document:13:1 bogus: unknown key; known here: version, node, state_dir, api, workers, sessions, eal, ports, "
-        "local_addresses, groups, listeners, snat, eip, cluster"])
+        "local_addresses, groups, listeners, snat, eip, metering, cluster"])
     equal(agent.get("/v1/config"), before)
 
 

@@ -210,7 +210,7 @@ static void refused_document__changes_nothing(void **state)
 	assert_int_equal(apply(bad, false, &result), -EINVAL);
 	assert_string_equal(fixture.log,
 		"bogus: unknown key; known here: version, node, state_dir, api, workers, sessions, "
-		"eal, ports, local_addresses, groups, listeners, snat, eip, cluster");
+		"eal, ports, local_addresses, groups, listeners, snat, eip, metering, cluster");
 	assert_int_equal(apply(fixed, false, &result), -EINVAL);
 	assert_string_equal(
 		fixture.log, "workers: differs from what the agent started with: this setting needs a restart");

@@ -37,6 +37,8 @@ static const char usage_text[] =
 	"  backends               backends with weight, health and traffic\n"
 	"  sessions [--listener NAME] [--client ADDRESS[/BITS]] [--backend [GROUP/]NAME] [--limit N]\n"
 	"                         sessions; for each direction who forwards it, with packets and bytes\n"
+	"  outbound               NAT gateways (SNAT) and one-to-one addresses (EIP), with their traffic\n"
+	"  metering               what was forwarded for each of both, ever, by scope and direction\n"
 	"  card                   the offloading card\n"
 	"  ports                  network ports\n"
 	"  stats                  every counter\n"
@@ -361,6 +363,8 @@ static enum exit_code run(const struct options *options, int count, char *const 
 		{"listeners", "/v1/listeners", slu_show_listeners},
 		{"groups", "/v1/groups", slu_show_groups},
 		{"backends", "/v1/backends", slu_show_backends},
+		{"outbound", "/v1/outbound", slu_show_outbound},
+		{"metering", "/v1/metering", slu_show_metering},
 		{"card", "/v1/card", slu_show_fields},
 		{"ports", "/v1/ports", slu_show_fields},
 		{"stats", "/v1/stats", slu_show_fields},

@@ -113,6 +113,72 @@ void slu_show_backends(const json_t *answer)
 	slu_table_finish(table, stdout);
 }
 
+void slu_show_outbound(const json_t *answer)
+{
+	static const char *const headings[] = {"NAME", "MODE", "ADDRESSES", "OFFLOAD", TRAFFIC, NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *service;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "outbound"), i, service)
+	{
+		const json_t *addresses = json_object_get(service, "addresses");
+		const json_t *offload = json_object_get(service, "offload");
+		size_t count = json_array_size(addresses);
+
+		add_text(table, service, "name");
+		add_text(table, service, "mode");
+		if (count > 1)
+			slu_table_add(
+				table, "%s and %zu more", text_of(json_array_get(addresses, 0), "address"), count - 1);
+		else
+			add_text(table, json_array_get(addresses, 0), "address");
+		slu_table_add(table, "%s", json_is_true(json_object_get(offload, "enabled")) ? "yes" : "no");
+		add_traffic(table, service);
+	}
+	slu_table_finish(table, stdout);
+}
+
+/* A row for each scope that has seen anything, and for every name at least one. */
+static void add_metered(struct slu_table *table, const json_t *total)
+{
+	static const char *const scopes[] = {"internet", "internal"};
+	bool shown = false;
+
+	for (size_t s = 0; s < 2; s++) {
+		const json_t *scope = json_object_get(total, scopes[s]);
+		const json_t *in = json_object_get(scope, "in"), *out = json_object_get(scope, "out");
+
+		if (json_integer_value(json_object_get(in, "packets")) == 0 &&
+			json_integer_value(json_object_get(out, "packets")) == 0 && (s == 0 || shown))
+			continue;
+		shown = true;
+		add_text(table, total, "name");
+		slu_table_add(table, "%s%s", text_of(total, "kind"),
+			json_is_true(json_object_get(total, "removed")) ? ", removed" : "");
+		slu_table_add(table, "%s", scopes[s]);
+		add_number(table, in, "packets");
+		add_number(table, in, "bytes");
+		add_number(table, out, "packets");
+		add_number(table, out, "bytes");
+	}
+}
+
+void slu_show_metering(const json_t *answer)
+{
+	static const char *const headings[] = {
+		"NAME", "KIND", "SCOPE", ">IN-PKTS", ">IN-BYTES", ">OUT-PKTS", ">OUT-BYTES", NULL};
+	struct slu_table *table = slu_table_create(headings);
+	const json_t *total;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "metering"), i, total)
+	{
+		add_metered(table, total);
+	}
+	slu_table_finish(table, stdout);
+}
+
 static void add_endpoint(struct slu_table *table, const json_t *session, const char *key)
 {
 	const json_t *endpoint = json_object_get(session, key);

@@ -15,6 +15,8 @@ void slu_show_sessions(const json_t *list);
 void slu_show_cluster(const json_t *answer);
 /* This node's state in its cluster, in a sentence or two. */
 void slu_show_node(const json_t *answer);
+void slu_show_outbound(const json_t *answer);
+void slu_show_metering(const json_t *answer);
 /* Any object: a line "path value" for each member. */
 void slu_show_fields(const json_t *answer);
 /* What an apply changed. */
