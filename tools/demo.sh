@@ -221,22 +221,22 @@ cluster_act() {
 	claim 'every node has the sessions of all' lab_until 5 'sessions' every_node_has 240
 	claim 'the cards carry both directions of half of them, the agents the rest' lab_until 20 'cards' cards_carry_half
 	carriers "$LAB/before"
-	lab_stamp_tell s fault 'kill n2' >/dev/null
-	lab_node_kill 2
-	claim 'n2 was killed with SIGKILL, agent and card; the router noticed' lab_until 5 'two next hops' next_hops 2
+	lab_stamp_tell s fault 'kill n1' >/dev/null
+	lab_node_kill 1
+	claim 'n1 was killed with SIGKILL, agent and card; the router noticed' lab_until 5 'two next hops' next_hops 2
 	sleep 3
 	carriers "$LAB/after"
-	told 'n2 died'
-	say_moves n2
+	told 'n1 died'
+	say_moves n1
 	carriers "$LAB/before"
-	lab_stamp_tell s fault 'return of n2' >/dev/null
-	claim 'n2 came back, fetched all sessions, and announces itself' eval \
-		'lab_node_start 2 && lab_until 15 "three next hops" cluster_is_whole'
+	lab_stamp_tell s fault 'return of n1' >/dev/null
+	claim 'n1 came back, fetched all sessions, and announces itself' eval \
+		'lab_node_start 1 && lab_until 15 "three next hops" cluster_is_whole'
 	sleep 3
 	carriers "$LAB/after"
-	told 'n2 returned'
+	told 'n1 returned'
 	say_moves
-	claim 'n2 carries its share again' test "$(carried_by n2 "$LAB/after")" -ge 40
+	claim 'n1 carries its share again' test "$(carried_by n1 "$LAB/after")" -ge 40
 	lab_stamp_tell s end >/dev/null
 	claim 'every connection ended in order, and every byte was right' lab_finish s 20
 	[ $false_claims = 0 ]

@@ -73,7 +73,7 @@ lost_of() {
 # nobody_lost NAME: and what happened otherwise is shown.
 nobody_lost() {
 	lab_stamp_tell "$1" report >"$LAB/report.json" || return 1
-	jq -c '{tcp, udp, offences}' "$LAB/report.json"
+	jq -c '{tcp, udp, offences: .offences[:5]}' "$LAB/report.json"
 	jq -e '.tcp.lost + .udp.lost == 0' "$LAB/report.json" >/dev/null
 }
 

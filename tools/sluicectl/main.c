@@ -19,7 +19,7 @@
 #define POLL_MS 250              /* between looks at a node that drains */
 #define PAGE 1000ull             /* sessions asked for at once */
 
-enum exit_code { DONE = 0, REFUSED = 1, USAGE = 2, UNREACHABLE = 3, STILL_BUSY = 4 };
+enum exit_code { DONE = 0, REFUSED = 1, USAGE = 2, UNREACHABLE = 3, STILL_BUSY = 4, NOT_ANNOUNCED = 4 };
 
 struct options {
 	const char *socket;
@@ -50,6 +50,7 @@ static const char usage_text[] =
 	"  cluster apply FILE [--dry-run]\n"
 	"                         put groups and listeners in force on every node, through etcd\n"
 	"  node                   this node's place in it\n"
+	"  node announces         exit status 0 if it is announced, 4 while it joins or is drained (for scripts)\n"
 	"  node drain [--wait SECONDS]\n"
 	"                         withdraw this node's routes; wait until no session sees traffic here\n"
 	"  node undrain           announce them again\n"
@@ -58,7 +59,7 @@ static const char usage_text[] =
 	"  --json                 JSON for programs\n"
 	"\n"
 	"exit status: 0 done, 1 refused, 2 wrong usage, 3 the agent cannot be reached,\n"
-	"4 sessions still see traffic here\n";
+	"4 sessions still see traffic here, or the node is not announced\n";
 
 static enum exit_code wrong_usage(const char *what, const char *which)
 {
@@ -323,6 +324,21 @@ static enum exit_code wait_for_drain(const struct options *options, json_t **roo
 	return code == DONE ? STILL_BUSY : code;
 }
 
+/* What Keepalived's track script asks. */
+static enum exit_code node_announces(const struct options *options)
+{
+	json_t *root;
+	enum exit_code code = call(options, "GET", "/v1/node", NULL, 0, "", &root);
+	bool announces;
+
+	if (code != DONE)
+		return code;
+	announces = json_is_true(json_object_get(root, "announces"));
+	puts(announces ? "announced" : "not announced");
+	json_decref(root);
+	return announces ? DONE : NOT_ANNOUNCED;
+}
+
 static enum exit_code change_node(const struct options *options, const char *what)
 {
 	bool drain = strcmp(what, "drain") == 0;
@@ -330,7 +346,7 @@ static enum exit_code change_node(const struct options *options, const char *wha
 	json_t *root;
 
 	if (!drain && strcmp(what, "undrain") != 0)
-		return wrong_usage("node takes drain or undrain", what);
+		return wrong_usage("node takes announces, drain or undrain", what);
 	code = call(options, "POST", drain ? "/v1/node/drain" : "/v1/node/undrain", "", 0, "", &root);
 	if (code == DONE && drain && options->wait_s > 0)
 		waited = wait_for_drain(options, &root);
@@ -390,6 +406,8 @@ static enum exit_code run(const struct options *options, int count, char *const 
 		return run_cluster(options, count - 1, arguments + 1);
 	if (strcmp(arguments[0], "node") == 0 && count == 1)
 		return show(options, "/v1/node", slu_show_node);
+	if (strcmp(arguments[0], "node") == 0 && count == 2 && strcmp(arguments[1], "announces") == 0)
+		return node_announces(options);
 	if (strcmp(arguments[0], "node") == 0)
 		return count == 2 ? change_node(options, arguments[1])
 				  : wrong_usage("too many arguments", arguments[2]);
