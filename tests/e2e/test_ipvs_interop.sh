@@ -20,16 +20,28 @@ tell() {
 	lab_in sync tests/lab/ipvs_sync.py send $node_address <"$1"
 }
 
-# kernel_after FILE: tells a kernel that has forgotten everything the datagrams of FILE, and one behind them that it certainly
-# takes; then $LAB/kernel is what it has.
-kernel_after() {
+# told_from_scratch FILE: tells a kernel that has forgotten everything the datagrams of FILE, and one behind them that it
+# certainly takes.
+told_from_scratch() {
 	# Only without its module it forgets all sessions.
 	lab_uml director "ipvsadm --stop-daemon backup; rmmod ip_vs_pe_sip; rmmod ip_vs && modprobe -a -d /tmp/kernel ip_vs_pe_sip &&
 		ipvsadm --start-daemon backup --mcast-interface vec0 --syncid $group" || return 1
 	tell "$1"
 	"$codec" encode $group plain <<<'client=198.19.255.9 cport=9 virtual=198.18.1.100 vport=80 backend=198.18.2.11 bport=80' >"$LAB/last"
 	tell "$LAB/last"
-	lab_until 10 'the last session in the kernel' kernel_has 198.19.255.9:9
+	lab_until 30 'the last session in the kernel' kernel_has 198.19.255.9:9
+}
+
+# kernel_after FILE: then $LAB/kernel is what it has. The shortest time-out is 10 s: on a busy machine it is asked again.
+kernel_after() {
+	local _ begin
+	for _ in 1 2 3 4 5; do
+		begin=$EPOCHREALTIME
+		told_from_scratch "$1" || return 1
+		(($(lab_us_since "$begin") > 8000000)) || return 0
+	done
+	echo 'this machine is too slow: what the kernel takes has expired before it can be read'
+	return 1
 }
 
 # row KERNEL OURS DIFFERENCE: of the table of cases.
