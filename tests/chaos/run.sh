@@ -176,14 +176,26 @@ lane_begin() {
 lane_heal() {
 	local lane=$1
 	may_heal "$lane" || return 0
+	# Whoever is whole again is as before: what moved is seen while the fault lasts.
+	[ "$lane" != hard ] || look_who_moved
 	# shellcheck disable=SC2086
 	fault_heal ${LANE_FAULT[$lane]} || trouble "${LANE_FAULT[$lane]} was not healed"
 	LANE_STATE[$lane]=return LANE_BEGAN_US[$lane]=$(now_us)
 }
 
+look_who_moved() {
+	local n moved split card
+	read -r _ n _ <<<"${LANE_FAULT[hard]}"
+	((LANE_DUE_US[hard] - LANE_BEGAN_US[hard] > 400000)) || return 0
+	sample "$LAB/during.json"
+	read -r moved split card <<<"$(tests/chaos/flows.py compare "$LAB/before.json" "$LAB/during.json" "n$n")"
+	CHAOS_MOVED=$((CHAOS_MOVED + moved)) CHAOS_SPLIT=$((CHAOS_SPLIT + split)) CHAOS_ON_CARD=$((CHAOS_ON_CARD + card))
+	say "hard: $moved flows moved, $split split, $card were on the card"
+}
+
 # What stands in $LAB/n*/api.sock answers, everybody sees everybody, the router spreads over all.
 lane_return() {
-	local lane=$1 kind took_ms moved split card
+	local lane=$1 kind took_ms
 	read -r kind _ <<<"${LANE_FAULT[$lane]}"
 	took_ms=$((($(now_us) - LANE_BEGAN_US[$lane]) / 1000))
 	if [ "$lane" = hard ]; then
@@ -195,10 +207,7 @@ lane_return() {
 			return 0
 		fi
 		((took_ms <= CHAOS_SLOWEST_MS)) || CHAOS_SLOWEST_MS=$took_ms
-		sample "$LAB/after.json"
-		read -r moved split card <<<"$(tests/chaos/flows.py compare "$LAB/before.json" "$LAB/after.json" "n$(cut -d' ' -f2 <<<"${LANE_FAULT[hard]}")")"
-		CHAOS_MOVED=$((CHAOS_MOVED + moved)) CHAOS_SPLIT=$((CHAOS_SPLIT + split)) CHAOS_ON_CARD=$((CHAOS_ON_CARD + card))
-		say "hard: whole again after $took_ms ms; $moved flows moved, $split split, $card were on the card; lost so far $(chaos_lost)"
+		say "hard: whole again after $took_ms ms; longest gap $(chaos_gap) ms, lost so far $(chaos_lost)"
 	fi
 	CHAOS_DONE[$kind]=$((${CHAOS_DONE[$kind]:-0} + 1))
 	LANE_STATE[$lane]=idle LANE_FAULT[$lane]=
@@ -212,6 +221,13 @@ lane_step() {
 	hold) (($(now_us) < LANE_DUE_US[$lane])) || lane_heal "$lane" ;;
 	return) lane_return "$lane" ;;
 	esac
+}
+
+chaos_gap() {
+	local judge
+	for judge in "${CHAOS_JUDGES[@]}"; do
+		lab_stamp_tell "$judge" gap
+	done | sort -n | tail -n 1
 }
 
 chaos_lost() {

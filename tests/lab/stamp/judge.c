@@ -93,7 +93,7 @@ void stamp_judge_confirmed(struct stamp_subject *s, uint64_t offset)
 	count(s);
 }
 
-static void gap(struct stamp_subject *s, uint64_t us)
+void stamp_judge_gap(struct stamp_subject *s, uint64_t us)
 {
 	if (!s->counts)
 		return;
@@ -109,7 +109,7 @@ void stamp_judge_heard(struct stamp_subject *s)
 		s->established = true;
 		tally_of(s)->established++;
 	}
-	gap(s, stamp_loop_now_us() - s->heard_us);
+	stamp_judge_gap(s, stamp_loop_now_us() - s->heard_us);
 	s->heard_us = stamp_loop_now_us();
 }
 
@@ -179,7 +179,7 @@ void stamp_judge_lost(struct stamp_subject *s, enum stamp_loss loss, const char 
 		s->counts = true;
 		t->counted++;
 	}
-	gap(s, stamp_loop_now_us() - s->heard_us);
+	stamp_judge_gap(s, stamp_loop_now_us() - s->heard_us);
 	if (s->counts) {
 		t->lost[loss]++;
 		t->resynced_lost += s->apart;

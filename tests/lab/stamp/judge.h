@@ -55,6 +55,8 @@ void stamp_judge_sent(struct stamp_subject *subject, uint64_t offset);
 /* The other end has everything before offset. Call it at least each 50 ms while the subject does not count. */
 void stamp_judge_confirmed(struct stamp_subject *subject, uint64_t offset);
 void stamp_judge_heard(struct stamp_subject *subject);
+/* One direction was silent for so long: of the client's bytes the acknowledgements tell. */
+void stamp_judge_gap(struct stamp_subject *subject, uint64_t us);
 /* One of the two ends a subject. text says more, for the log. */
 void stamp_judge_lost(struct stamp_subject *subject, enum stamp_loss loss, const char *text);
 void stamp_judge_ended(struct stamp_subject *subject);

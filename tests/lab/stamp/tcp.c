@@ -198,6 +198,8 @@ static void look_at_acks(struct stamp_slot *slot)
 	uint64_t open = stamp_socket_unacknowledged(slot->watch.fd);
 	uint64_t acked = slot->subject.sent > open ? slot->subject.sent - open : 0;
 
+	if (acked > slot->acked)
+		stamp_judge_gap(&slot->subject, stamp_loop_now_us() - slot->acked_us);
 	if (acked > slot->acked || open == 0)
 		slot->acked_us = stamp_loop_now_us();
 	slot->acked = acked;
