@@ -349,6 +349,19 @@ uint32_t slu_sync_deadline(struct slu_worker *w, uint32_t sid, uint32_t deadline
 	return (int32_t)(check - deadline) < 0 ? check : deadline;
 }
 
+/* The card must not have the request; and who has it here may have ended. */
+static void look_after_yielded(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	struct slu_session_key key = slu_session_table_key(&w->table, sid, SLU_DIR_REQUEST);
+	uint64_t hash = slu_session_table_hash(&w->table, &key);
+
+	if (cold->offload[SLU_DIR_REQUEST] == SLU_OFFLOAD_CARD)
+		slu_offload_take_back(w, sid);
+	else if (!slu_session_table_find(&w->table, hash, &key) && slu_sync_peek(w->dp, w->id, hash, &key) == w->id)
+		(void)slu_session_table_reclaim(&w->table, sid); /* no room in its buckets: it stays as it is */
+}
+
 void slu_sync_due(struct slu_worker *w, uint32_t sid)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
@@ -360,8 +373,8 @@ void slu_sync_due(struct slu_worker *w, uint32_t sid)
 		return slu_sync_first(w, sid);
 	if (!(cold->sync & SLU_SYNC_TOLD))
 		return;
-	if (cold->sync & SLU_SYNC_YIELDED && cold->offload[SLU_DIR_REQUEST] == SLU_OFFLOAD_CARD)
-		slu_offload_take_back(w, sid);
+	if (cold->sync & SLU_SYNC_YIELDED)
+		look_after_yielded(w, sid);
 	used = (int32_t)(__atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED) - cold->sync_tick) > 0;
 	if (cold->sync & SLU_SYNC_LATE || (used && w->now_tick - cold->sync_tick + SLOT_TICKS >= third - third / 8))
 		announce(w, sid, false);

@@ -15,11 +15,11 @@
 #include "host/dataplane/sync.h"
 
 #define BATCH 32
-#define MEMO 1024u                    /* places of backends found before, a power of two */
-#define INCARNATION_TICKS 9770        /* created so much later: another session of the same tuples */
-#define SAME_AGE_TICKS 488            /* half a second: nodes cannot tell who was first */
-#define RESTART_TICKS SLU_RETRY_TICKS /* created so much later: what was seen before does not count */
-#define CLAIM 1                       /* in a record's reserved field, from give to the worker */
+#define MEMO 1024u             /* places of backends found before, a power of two */
+#define INCARNATION_TICKS 9770 /* created so much later: another session of the same tuples */
+#define SAME_AGE_TICKS 488     /* half a second: nodes cannot tell who was first */
+#define RESTART_TICKS 2930     /* created so much later: what was seen before does not count */
+#define CLAIM 1                /* in a record's reserved field, from give to the worker */
 #define SEEN (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP | SLU_SESSION_RST)
 
 struct job {
@@ -247,6 +247,16 @@ static void heard_of(struct slu_worker *w, uint32_t sid)
 	__atomic_store_n(&hot->last_seen, w->now_tick, __ATOMIC_RELAXED);
 }
 
+/* The version that is known here already. Where our state is another, our report of it was lost, or is on its way. */
+static void hear_again(struct slu_worker *w, uint32_t sid, const struct slu_sync_record *r)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+
+	heard_of(w, sid);
+	if (r->protocol == SLU_PROTO_TCP && (r->state != hot->state || (r->flags & SEEN) != (hot->flags & SEEN)))
+		slu_sync_changed(w, sid);
+}
+
 /*
  * Takes the owner's state. A FIN that was seen here and that it has not heard of stays, and is reported again.
  */
@@ -312,7 +322,8 @@ static void take_report(struct slu_worker *w, uint32_t sid, const struct slu_syn
 		state = slu_tcp_state_next(SLU_DIR_REPLY, SLU_TCP_FIN, state);
 	if (new &SLU_SESSION_RST && state != SLU_TCP_ESTABLISHED)
 		new &= (uint8_t)~SLU_SESSION_RST; /* nothing to revive */
-	if (progress(r->state) > progress(state))
+	/* It knew what we know, and saw more; or it saw something else at the same time. */
+	if (r->version == cold->version || progress(r->state) > progress(state))
 		state = r->state;
 	/* It knew of our RST, and saw the connection live on. */
 	if (flags & SLU_SESSION_RST && !(r->flags & SLU_SESSION_RST) && r->version == cold->version &&
@@ -323,47 +334,6 @@ static void take_report(struct slu_worker *w, uint32_t sid, const struct slu_syn
 	}
 	if (slu_lifecycle_set(w, sid, state, flags | new) && cold->sync & SLU_SYNC_TOLD)
 		slu_sync_changed(w, sid);
-}
-
-/* Who had the request's tuple may have ended. */
-static void reclaim(struct slu_worker *w, uint32_t sid, const struct job *j)
-{
-	if (!(slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_YIELDED))
-		return;
-	if (slu_session_table_find(&w->table, j->request_hash, &j->request) ||
-		slu_sync_peek(w->dp, w->id, j->request_hash, &j->request) != w->id)
-		return;
-	/* No room in its buckets: it stays as it is. */
-	(void)slu_session_table_reclaim(&w->table, sid);
-}
-
-static void update(struct slu_worker *w, uint32_t sid, const struct job *j)
-{
-	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
-	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	const struct slu_sync_record *r = j->record;
-	int later = incarnation(j, cold);
-
-	/* Linux has no versions: its view of a session of ours is a report, unless it is of the next one. */
-	if (r->version == 0 && cold->version && slu_sync_is_owner(w, sid) &&
-		!(slu_lifecycle_finished(hot) && r->state == SLU_TCP_ESTABLISHED)) {
-		take_report(w, sid, r);
-		return;
-	}
-	if (later < 0 || (later == 0 && is_newer(cold->version, r->version) && r->version)) {
-		slu_worker_count(w, SLU_COUNT_SYNC_STALE);
-		return;
-	}
-	if (later == 0 && r->version && r->version == cold->version && !(cold->sync & SLU_SYNC_ENDED)) {
-		slu_worker_count(w, SLU_COUNT_SYNC_REFRESHED);
-		if (!slu_sync_is_owner(w, sid))
-			heard_of(w, sid);
-	} else {
-		slu_worker_count(w, SLU_COUNT_SYNC_CHANGED);
-		take_state(w, sid, j, later == 0);
-	}
-	assign(w, sid, r);
-	reclaim(w, sid, j);
 }
 
 /* ------------------------------------------------------------ new sessions */
@@ -549,6 +519,53 @@ static uint32_t insert(struct slu_worker *w, const struct job *j)
 	if (!l || (!b && has_backend(l)))
 		slu_worker_count(w, SLU_COUNT_SYNC_ORPHAN);
 	return sid;
+}
+
+/* Who has the request's tuple may have ended, or be the younger one by what is known now. */
+static void reclaim(struct slu_worker *w, uint32_t sid, const struct job *j)
+{
+	uint32_t holder;
+
+	if (!(slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_YIELDED))
+		return;
+	if (must_yield(w, j, &holder))
+		return;
+	if (holder)
+		yield(w, SLU_SID(holder));
+	/* No room in its buckets: it stays as it is. */
+	(void)slu_session_table_reclaim(&w->table, sid);
+}
+
+static void update(struct slu_worker *w, uint32_t sid, const struct job *j)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	const struct slu_sync_record *r = j->record;
+	int later = incarnation(j, cold);
+
+	/* Linux has no versions: its view of a session of ours is a report, unless it is of the next one. */
+	if (r->version == 0 && cold->version && slu_sync_is_owner(w, sid) &&
+		!(slu_lifecycle_finished(hot) && r->state == SLU_TCP_ESTABLISHED)) {
+		take_report(w, sid, r);
+		return;
+	}
+	if (later < 0 || (later == 0 && is_newer(cold->version, r->version) && r->version)) {
+		slu_worker_count(w, SLU_COUNT_SYNC_STALE);
+		return;
+	}
+	if (later == 0 && r->version && r->version == cold->version && !(cold->sync & SLU_SYNC_ENDED)) {
+		slu_worker_count(w, SLU_COUNT_SYNC_REFRESHED);
+		if (!slu_sync_is_owner(w, sid))
+			hear_again(w, sid, r);
+	} else {
+		slu_worker_count(w, SLU_COUNT_SYNC_CHANGED);
+		take_state(w, sid, j, later == 0);
+	}
+	/* What was on its way for long looked younger than it is. */
+	if (later == 0 && r->age_ms && (int32_t)(j->created - cold->created) < 0)
+		cold->created = j->created;
+	assign(w, sid, r);
+	reclaim(w, sid, j);
 }
 
 /* ---------------------------------------------------------------- applying */

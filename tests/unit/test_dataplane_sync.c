@@ -5,6 +5,8 @@
 #include "tests/unit/dataplane_fixture.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "host/dataplane/cluster_view.h"
 #include "host/dataplane/sync_record.h"
@@ -1118,6 +1120,468 @@ static void sync__settings_that_make_no_sense__return_einval(void **state)
 	assert_int_equal(slu_sync_event(nodes[0].dp), -1);
 }
 
+/* ------------------------------------------------------- several workers */
+
+#define WORKERS 3
+
+static void several_workers(unsigned int node)
+{
+	uint8_t family = nodes[node].family;
+
+	fixture_destroy(&nodes[node]);
+	start_node(node, family, WORKERS, &settings);
+}
+
+/* Gives a packet to one worker, lets all work, and says who sent it (WORKERS: nobody). */
+static struct seen send_to(unsigned int node, uint32_t worker, uint16_t in_port, const struct flow *flow, uint32_t *by)
+{
+	struct fixture *f = &nodes[node];
+	struct rte_mbuf *m = fixture_packet(flow);
+	struct seen s = {0};
+
+	slu_worker_burst(f->dp->worker[worker], in_port, &m, 1);
+	for (unsigned int turn = 0; turn < 2 * WORKERS; turn++) {
+		for (*by = 0; *by < WORKERS; ++*by) {
+			s = fixture_collect(f, f->dp->worker[*by]);
+			if (s.sent || s.exception)
+				return s;
+		}
+		for (uint32_t i = 0; i < WORKERS; i++)
+			slu_worker_poll(f->dp->worker[i]);
+	}
+	return s;
+}
+
+static void sync__several_workers__a_copy_is_found_from_every_one(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), udp = fixture_request(&nodes[0], 17, 53, 0), arrived,
+		    flow;
+	uint32_t by, home;
+	struct seen s;
+
+	(void)state;
+	several_workers(1);
+	for (unsigned int i = 0; i < 12; i++, syn.sport++, udp.sport++) {
+		arrived = open_synced(0, &syn);
+		deliver(0);
+		flow = fixture_reply(&arrived, ACK);
+		s = send_to(1, i % WORKERS, BACKEND_PORT, &flow, &home);
+		assert_true(s.sent && s.checksums_right);
+		assert_int_equal(home, arrived.sport % WORKERS); /* without RSS the local port tells */
+		flow = syn;
+		flow.flags = ACK;
+		for (uint32_t worker = 0; worker < WORKERS; worker++) {
+			s = send_to(1, worker, CLIENT_PORT, &flow, &by);
+			assert_true(s.sent);
+			assert_int_equal(by, home);
+			assert_int_equal(s.flow.sport, arrived.sport);
+		}
+		for (unsigned int k = 0; k < 3; k++)
+			s = fixture_send(&nodes[0], CLIENT_PORT, &udp);
+		arrived = s.flow;
+		deliver(0);
+		s = send_to(1, i % WORKERS, CLIENT_PORT, &udp, &by);
+		assert_true(s.sent);
+		assert_int_equal(s.flow.sport, arrived.sport);
+	}
+	assert_int_equal(sessions(1), 24);
+	assert_int_equal(counter(1, SLU_COUNT_SESSIONS_CREATED), 0);
+}
+
+static void sync__several_workers__nat_copy_is_where_its_packets_are_sent(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 81, SYN), arrived, flow;
+	uint32_t by;
+
+	(void)state;
+	several_workers(1);
+	for (unsigned int i = 0; i < 9; i++, syn.sport++) {
+		arrived = open_synced(0, &syn);
+		deliver(0);
+		flow = fixture_reply(&arrived, ACK);
+		assert_true(send_to(1, i % WORKERS, BACKEND_PORT, &flow, &by).sent);
+		flow = syn;
+		flow.flags = ACK;
+		assert_true(send_to(1, (i + 1) % WORKERS, CLIENT_PORT, &flow, &by).sent);
+	}
+	assert_int_equal(counter(1, SLU_COUNT_DROP_NO_SESSION), 0);
+}
+
+static void sync__several_workers__conflict_is_settled_between_them(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived, theirs, flow;
+	unsigned int lost = 0;
+	uint32_t by;
+	struct seen s;
+
+	(void)state;
+	several_workers(1);
+	for (unsigned int i = 0; i < 9; i++, syn.sport++) {
+		/* Ours is younger, */
+		theirs = open_synced(0, &syn);
+		advance(2 * SECOND);
+		s = send_to(1, i % WORKERS, CLIENT_PORT, &syn, &by);
+		arrived = s.flow;
+		deliver(0);
+		flow = syn;
+		flow.flags = ACK;
+		s = send_to(1, (i + 1) % WORKERS, CLIENT_PORT, &flow, &by);
+		assert_true(s.sent);
+		/* and gives its client's packets away, but keeps its own replies. */
+		assert_int_equal(s.flow.sport, theirs.sport);
+		flow = fixture_reply(&arrived, SYN | ACK);
+		s = send_to(1, i % WORKERS, BACKEND_PORT, &flow, &by);
+		assert_true(s.sent);
+		lost += by != theirs.sport % WORKERS;
+	}
+	assert_true(lost > 0); /* some of them met between two workers */
+	assert_int_equal(sessions(1), 18);
+}
+
+static void sync__several_workers__report_finds_the_worker_that_has_it(void **state)
+{
+	struct flow syn = fixture_request(&nodes[1], 6, 80, SYN), flow;
+	uint32_t by;
+
+	(void)state;
+	several_workers(0);
+	for (uint32_t worker = 0; worker < WORKERS; worker++, syn.sport++) {
+		flow = syn;
+		send_to(0, worker, CLIENT_PORT, &flow, &by);
+		flow.flags = ACK;
+		flow.payload = DATA;
+		for (unsigned int k = 0; k < 3; k++)
+			send_to(0, worker, CLIENT_PORT, &flow, &by);
+		told(0, SLU_SYNC_SESSION);
+		give(1, records, 1);
+		flow.payload = 0;
+		flow.flags = FIN | ACK;
+		assert_true(fixture_send(&nodes[1], CLIENT_PORT, &flow).sent);
+		told(1, SLU_SYNC_REPORT);
+		give(0, records, 1);
+		assert_int_equal(counter(0, SLU_COUNT_SYNC_REPORTS), worker + 1);
+		told(0, SLU_SYNC_SESSION);
+		assert_int_equal(records[0].flags, SLU_SESSION_FIN_REQ);
+	}
+}
+
+/* ---------------------------------------------------------------- waking */
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void sync__consumer_sleeps__its_descriptor_wakes_it_once(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	int fd = slu_sync_event(nodes[0].dp);
+	uint64_t value;
+
+	(void)state;
+	assert_int_equal(take(0), 0);
+	assert_false(is_readable(fd));
+	open_synced(0, &syn);
+	fixture_advance(&nodes[0], 1000);
+	assert_true(is_readable(fd));
+	assert_int_equal(read(fd, &value, sizeof(value)), sizeof(value));
+	assert_int_equal(value, 1);
+	assert_int_equal(take(0), 1);
+	/* Awake, it is told without a system call. */
+	syn.sport++;
+	open_synced(0, &syn);
+	fixture_advance(&nodes[0], 1000);
+	assert_false(is_readable(fd));
+	assert_int_equal(take(0), 1);
+	/* Told between its last look and its sleep. */
+	syn.sport++;
+	open_synced(0, &syn);
+	assert_int_equal(take(0), 1);
+	assert_int_equal(take(0), 0);
+	syn.sport++;
+	open_synced(0, &syn);
+	fixture_advance(&nodes[0], 1000);
+	assert_true(is_readable(fd));
+	assert_int_equal(take(0), 1);
+}
+
+static void sync__worker_sleeps__records_wake_it(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	struct slu_wake wake;
+
+	(void)state;
+	assert_int_equal(slu_wake_open(&wake), 0);
+	slu_worker_set_wake(nodes[1].w, &wake);
+	open_synced(0, &syn);
+	assert_int_equal(take(0), 1);
+	slu_wake_arm(&wake);
+	assert_int_equal(slu_sync_give(nodes[1].dp, records, 1), 1);
+	assert_true(is_readable(wake.fd));
+	assert_int_equal(slu_worker_poll(nodes[1].w), 1);
+	assert_int_equal(sessions(1), 1);
+	slu_wake_close(&wake);
+}
+
+/* --------------------------------------------------------------- recovery */
+
+/* The process of a node dies: its file is copied while it is in use, and another process goes on with the copy. */
+static void die_and_return(struct fixture *f, const char *file, bool with_sync)
+{
+	struct slu_dataplane_settings s = {.session_file = file, .sessions = 4096, .workers = 1, .now_us = f->now_us};
+	struct slu_dataplane_recovery recovery;
+	char command[256];
+
+	snprintf(command, sizeof(command), "cp --sparse=always %s %s.dead", file, file);
+	assert_int_equal(system(command), 0);
+	for (uint32_t i = 0; i < f->dp->workers; i++)
+		slu_worker_stop(f->dp->worker[i]);
+	slu_dataplane_destroy(f->dp);
+	snprintf(command, sizeof(command), "mv %s.dead %s", file, file);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(slu_dataplane_create(&s, &f->dp, &recovery), 0);
+	assert_true(recovery.reused);
+	assert_int_equal(recovery.dropped, 0);
+	if (with_sync) {
+		assert_int_equal(slu_dataplane_set_sync(f->dp, &settings), 0);
+		slu_dataplane_publish_cluster(f->dp, &views[0]);
+	}
+	f->w = slu_dataplane_worker(f->dp, 0);
+	fixture_publish(f);
+	slu_dataplane_publish_neigh(f->dp, f->neigh);
+	slu_worker_start(f->w);
+	fixture_advance(f, 0);
+}
+
+static void sync__agent_dies__its_sessions_are_as_they_were_told(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived[2], quiet;
+	uint8_t family = nodes[0].family;
+	char file[] = "/dev/shm/slu_sync_XXXXXX";
+	struct slu_session_snapshot s[4];
+	unsigned int synced = 0;
+	uint64_t cursor = 0;
+	struct seen seen;
+
+	(void)state;
+	assert_int_not_equal(mkstemp(file), -1);
+	fixture_destroy(&nodes[0]);
+	fixture_create(&nodes[0], family, 1, file);
+	nodes[0].locals[0] = local_of(family, 0, 4);
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &settings), 0);
+	slu_dataplane_publish_cluster(nodes[0].dp, &views[0]);
+	fixture_publish(&nodes[0]);
+	/* One that yielded to an older one, one that was told, one that was not yet. */
+	arrived[1] = open_synced(1, &syn);
+	advance(2 * SECOND);
+	arrived[0] = open_synced(0, &syn);
+	deliver(1);
+	assert_int_equal(deliver(0), 1);
+	quiet = syn;
+	quiet.sport++;
+	fixture_connect(&nodes[0], &quiet);
+	die_and_return(&nodes[0], file, true);
+	assert_int_equal(sessions(0), 3);
+	assert_int_equal(slu_dataplane_sessions(nodes[0].dp, &cursor, s, 4), 3);
+	for (unsigned int i = 0; i < 3; i++)
+		synced += s[i].synced;
+	assert_int_equal(synced, 2);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_true(send_back(0, &arrived[i], ACK).sent);
+	seen = send_data(0, &syn);
+	fixture_assert_ip(&seen.flow.src, &arrived[1].src);
+	assert_int_equal(take(0), 0);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_true(send_data(0, &quiet).sent);
+	told(0, SLU_SYNC_SESSION);
+	/* Changes go on from the version that was told. */
+	give(1, records, 1);
+	assert_true(send_flags(0, &quiet, FIN | ACK).sent);
+	told(0, SLU_SYNC_SESSION);
+	give(1, records, 1);
+	assert_int_equal(counter(1, SLU_COUNT_SYNC_CHANGED), 1);
+	/* Without sync the sessions are ordinary ones. */
+	die_and_return(&nodes[0], file, false);
+	assert_int_equal(sessions(0), 3);
+	assert_true(send_flags(0, &quiet, RST).sent);
+	fixture_advance(&nodes[0], 1000 * SECOND);
+	assert_int_equal(sessions(0), 0);
+	unlink(file);
+}
+
+/* ------------------------------------------------------------- convergence */
+
+static uint32_t chance(uint32_t below)
+{
+	static uint64_t seed = 7;
+
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 33) % below;
+}
+
+#define FLOWS 40
+#define SESSIONS_MAX 512
+#define MAIL_MAX 4096
+
+/* Records on their way to each node. */
+static struct slu_sync_record mail[NODES][MAIL_MAX];
+static uint32_t mail_count[NODES];
+
+/* What nodes have to tell goes into the mail; one in four is lost, one in eight comes twice. */
+static void post(bool reliable)
+{
+	for (unsigned int from = 0; from < NODES; from++)
+		for (uint32_t n = take(from), k = 0; k < n; k++)
+			for (unsigned int to = 0; to < NODES; to++) {
+				unsigned int copies = reliable ? 1 : chance(4) == 0 ? 0 : 1 + (chance(8) == 0);
+
+				for (unsigned int c = 0; to != from && c < copies; c++) {
+					assert_true(mail_count[to] < MAIL_MAX);
+					mail[to][mail_count[to]++] = records[k];
+				}
+			}
+}
+
+/* Delivers in any order; without hurry some stay for later. */
+static void carry(bool all)
+{
+	for (unsigned int to = 0; to < NODES; to++)
+		for (uint32_t left = all ? mail_count[to] : mail_count[to] / 8; left; left--) {
+			uint32_t k = all ? 0 : chance(mail_count[to]);
+
+			give(to, &mail[to][k], 1);
+			memmove(&mail[to][k], &mail[to][k + 1], (--mail_count[to] - k) * sizeof(mail[0][0]));
+		}
+}
+
+static void random_step(struct flow *syn, struct flow *arrived, bool *open, bool closes)
+{
+	unsigned int node = chance(NODES);
+
+	if (!*open) {
+		*arrived = open_synced(node, syn);
+		*open = true;
+	} else if (closes && chance(10) == 0) {
+		send_flags(node, syn, FIN | ACK);
+	} else if (closes && chance(10) == 0) {
+		send_back(node, arrived, FIN | ACK);
+	} else if (closes && chance(20) == 0) {
+		send_flags(node, syn, RST);
+	} else if (chance(20) == 0) {
+		send_flags(node, syn, SYN); /* opens another one where it is not known */
+	} else if (chance(2)) {
+		send_data(node, syn);
+	} else {
+		send_back(node, arrived, ACK);
+	}
+	/* A node that has never heard of it answers RST; that packet is taken away. */
+	for (unsigned int i = 0; i < NODES; i++)
+		fixture_collect(&nodes[i], nodes[i].w);
+}
+
+static const struct slu_session_snapshot *find_same(
+	const struct slu_session_snapshot *of, const struct slu_session_snapshot *all, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (all[i].client_port == of->client_port && all[i].local_port == of->local_port &&
+			!memcmp(&all[i].local, &of->local, sizeof(struct slu_ip)))
+			return &all[i];
+	return NULL;
+}
+
+/* What an owner has that is used, and was therefore refreshed, all have, in the same state. */
+static void assert_same_everywhere(uint32_t at_least)
+{
+	static struct slu_session_snapshot s[NODES][SESSIONS_MAX];
+	uint32_t count[NODES], compared = 0;
+
+	for (unsigned int i = 0; i < NODES; i++) {
+		uint64_t cursor = 0;
+
+		count[i] = slu_dataplane_sessions(nodes[i].dp, &cursor, s[i], SESSIONS_MAX);
+	}
+	for (unsigned int owner = 0; owner < NODES; owner++)
+		for (uint32_t k = 0; k < count[owner]; k++) {
+			const struct slu_session_snapshot *ours = &s[owner][k], *theirs;
+
+			if (ours->passive || !ours->synced || ours->idle_ms > 330000)
+				continue;
+			compared++;
+			for (unsigned int i = 0; i < NODES; i++) {
+				theirs = find_same(ours, s[i], count[i]);
+				assert_non_null(theirs);
+				assert_int_equal(theirs->state, ours->state);
+				assert_int_equal(theirs->version, ours->version);
+				assert_memory_equal(&theirs->backend, &ours->backend, sizeof(struct slu_ip));
+			}
+		}
+	assert_true(compared >= at_least);
+}
+
+static void settle(void)
+{
+	for (unsigned int round = 0; round < 10; round++) {
+		post(true);
+		carry(true);
+	}
+}
+
+static uint64_t counter_of_all(enum slu_counter c)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < NODES; i++)
+		sum += counter(i, c);
+	return sum;
+}
+
+/* Traffic everywhere while records are lost, repeated and mixed up; then a while without: all must know the same. */
+static void sync__records_lost_repeated_and_reordered__nodes_agree_in_the_end(void **state)
+{
+	struct flow syn[FLOWS], arrived[FLOWS];
+	bool open[FLOWS] = {false};
+
+	(void)state;
+	for (unsigned int i = 0; i < FLOWS; i++) {
+		syn[i] = fixture_request(&nodes[0], 6, 80, SYN);
+		syn[i].sport = (uint16_t)(3000 + i);
+	}
+	for (unsigned int step = 0; step < 3000; step++) {
+		unsigned int i = chance(FLOWS);
+
+		random_step(&syn[i], &arrived[i], &open[i], i % 2);
+		advance(SECOND / 20);
+		post(false);
+		carry(false);
+	}
+	carry(true);
+	/* Refreshes of what is used, and ends of what is over, arrive. */
+	for (unsigned int second = 0; second < 1300; second++) {
+		advance(SECOND);
+		post(true);
+		carry(true);
+		for (unsigned int i = 0; i < FLOWS && second < 650 && second % 20 == 0; i++) {
+			send_data(i % NODES, &syn[i]);
+			fixture_collect(&nodes[i % NODES], nodes[i % NODES].w);
+		}
+		if (second == 640) {
+			settle();
+			assert_same_everywhere(FLOWS / 2);
+		}
+	}
+	advance(600 * SECOND);
+	post(true);
+	carry(true);
+	advance(600 * SECOND);
+	for (unsigned int i = 0; i < NODES; i++)
+		assert_int_equal(sessions(i), 0);
+	assert_true(counter_of_all(SLU_COUNT_SYNC_STALE) > 0);
+	assert_true(counter_of_all(SLU_COUNT_SYNC_REPORTS) > 0);
+	assert_true(counter_of_all(SLU_COUNT_SYNC_CONFLICT) > 0);
+}
+
 #define BOTH(test)                                                                                                     \
 	{#test "__4", test, setup4, teardown, NULL},                                                                   \
 	{                                                                                                              \
@@ -1167,6 +1631,14 @@ int main(void)
 		BOTH(sync__impossible_records__are_refused_and_counted),
 		BOTH(sync__inbox_full__says_how_many_were_taken),
 		BOTH(sync__settings_that_make_no_sense__return_einval),
+		BOTH(sync__several_workers__a_copy_is_found_from_every_one),
+		BOTH(sync__several_workers__nat_copy_is_where_its_packets_are_sent),
+		BOTH(sync__several_workers__conflict_is_settled_between_them),
+		BOTH(sync__several_workers__report_finds_the_worker_that_has_it),
+		BOTH(sync__consumer_sleeps__its_descriptor_wakes_it_once),
+		BOTH(sync__worker_sleeps__records_wake_it),
+		BOTH(sync__agent_dies__its_sessions_are_as_they_were_told),
+		BOTH(sync__records_lost_repeated_and_reordered__nodes_agree_in_the_end),
 	};
 
 	return cmocka_run_group_tests_name("dataplane_sync", tests, NULL, NULL);
