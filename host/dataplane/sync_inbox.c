@@ -15,11 +15,12 @@
 #include "host/dataplane/sync.h"
 
 #define BATCH 32
-#define MEMO 1024u             /* places of backends found before, a power of two */
-#define INCARNATION_TICKS 9770 /* created so much later: another session of the same tuples */
-#define SAME_AGE_TICKS 488     /* half a second: nodes cannot tell who was first */
-#define RESTART_TICKS 2930     /* created so much later: what was seen before does not count */
-#define CLAIM 1                /* in a record's reserved field, from give to the worker */
+#define MEMO 1024u              /* places of backends found before, a power of two */
+#define INCARNATION_TICKS 9770  /* created so much later: another session of the same tuples */
+#define SAME_AGE_TICKS 488      /* half a second: nodes cannot tell who was first */
+#define TRAVEL_TICKS_MAX 586000 /* ten minutes: no record is on its way so long */
+#define RESTART_TICKS 2930      /* created so much later: what was seen before does not count */
+#define CLAIM 1                 /* in a record's reserved field, from give to the worker */
 #define SEEN (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP | SLU_SESSION_RST)
 
 struct job {
@@ -228,14 +229,24 @@ static bool is_within(int32_t difference, int32_t margin)
 	return difference >= -margin && difference <= margin;
 }
 
-/* The record as of a session that was made after this one ended: 1; before it was made: -1. */
-static int incarnation(const struct job *j, const struct slu_session_cold *cold)
-{
-	int32_t later = (int32_t)(j->created - cold->created);
+enum news { NEWS_STALE, NEWS_SAME, NEWS_NEWER, NEWS_NEXT };
 
-	if (j->record->age_ms == 0 || is_within(later, INCARNATION_TICKS))
-		return 0;
-	return later > 0 ? 1 : -1;
+/*
+ * What a record is to what is known of its session: its version says so, unless it is of the next session of the same
+ * tuples. When a session was made is known no better than to the time that its records travelled.
+ */
+static enum news news_of(const struct job *j, const struct slu_session_cold *cold)
+{
+	uint16_t version = j->record->version;
+	int32_t later = j->record->age_ms ? (int32_t)(j->created - cold->created) : 0;
+
+	if (version == 0 || cold->version == 0)
+		return NEWS_NEWER; /* of Linux: the last word counts */
+	if (version == cold->version)
+		return NEWS_SAME;
+	if (is_newer(version, cold->version))
+		return later < -TRAVEL_TICKS_MAX ? NEWS_STALE : NEWS_NEWER;
+	return later > INCARNATION_TICKS ? NEWS_NEXT : NEWS_STALE;
 }
 
 static void heard_of(struct slu_worker *w, uint32_t sid)
@@ -281,7 +292,8 @@ static void take_state(struct slu_worker *w, uint32_t sid, const struct job *j, 
 		cold->creator = r->creator;
 	}
 	slu_lifecycle_set(w, sid, state, flags | missing);
-	__atomic_store_n(&cold->version, r->version, __ATOMIC_RELEASE);
+	if (r->version)
+		__atomic_store_n(&cold->version, r->version, __ATOMIC_RELEASE);
 	heard_of(w, sid);
 	if (missing)
 		slu_sync_changed(w, sid);
@@ -541,7 +553,7 @@ static void update(struct slu_worker *w, uint32_t sid, const struct job *j)
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	const struct slu_sync_record *r = j->record;
-	int later = incarnation(j, cold);
+	enum news news = news_of(j, cold);
 
 	/* Linux has no versions: its view of a session of ours is a report, unless it is of the next one. */
 	if (r->version == 0 && cold->version && slu_sync_is_owner(w, sid) &&
@@ -549,20 +561,20 @@ static void update(struct slu_worker *w, uint32_t sid, const struct job *j)
 		take_report(w, sid, r);
 		return;
 	}
-	if (later < 0 || (later == 0 && is_newer(cold->version, r->version) && r->version)) {
+	if (news == NEWS_STALE) {
 		slu_worker_count(w, SLU_COUNT_SYNC_STALE);
 		return;
 	}
-	if (later == 0 && r->version && r->version == cold->version && !(cold->sync & SLU_SYNC_ENDED)) {
+	if (news == NEWS_SAME && !(cold->sync & SLU_SYNC_ENDED)) {
 		slu_worker_count(w, SLU_COUNT_SYNC_REFRESHED);
 		if (!slu_sync_is_owner(w, sid))
 			hear_again(w, sid, r);
 	} else {
 		slu_worker_count(w, SLU_COUNT_SYNC_CHANGED);
-		take_state(w, sid, j, later == 0);
+		take_state(w, sid, j, news != NEWS_NEXT);
 	}
 	/* What was on its way for long looked younger than it is. */
-	if (later == 0 && r->age_ms && (int32_t)(j->created - cold->created) < 0)
+	if (r->age_ms && (int32_t)(j->created - cold->created) < 0)
 		cold->created = j->created;
 	assign(w, sid, r);
 	reclaim(w, sid, j);
@@ -633,7 +645,7 @@ static void apply_end(struct slu_worker *w, const struct job *j)
 	if (sid) {
 		hot = slu_session_table_hot(&w->table, sid);
 		cold = slu_session_table_cold(&w->table, sid);
-		if (incarnation(j, cold) < 0 || is_newer(cold->version, r->version) || slu_sync_is_owner(w, sid)) {
+		if (news_of(j, cold) == NEWS_STALE || slu_sync_is_owner(w, sid)) {
 			slu_worker_count(w, SLU_COUNT_SYNC_STALE);
 			return;
 		}
