@@ -142,6 +142,23 @@ lab_count_client() {
 	END
 }
 
+# The same for everything that it exchanges with an ADDRESS, whatever the protocol: out as request, in as reply.
+lab_count_address() {
+	local family=ip
+	[[ $1 != *:* ]] || family=ip6
+	ip -n "$LAB_ID-client" link set dev eth0 gso_max_segs 1
+	lab_in client nft -f - <<-END
+		table netdev sluice_lab
+		delete table netdev sluice_lab
+		table netdev sluice_lab {
+			counter request {}
+			counter reply {}
+			chain out { type filter hook egress device eth0 priority 0; $family daddr $1 counter name request; }
+			chain in { type filter hook ingress device eth0 priority 0; $family saddr $1 counter name reply; }
+		}
+	END
+}
+
 # lab_client_frames request|reply: "PACKETS BYTES" of whole Ethernet frames, as the balancer counts them.
 lab_client_frames() {
 	local header=0

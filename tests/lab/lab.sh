@@ -212,6 +212,7 @@ lab_nginx() {
 		done
 		echo "root $LAB/www;"
 		echo "location = / { return 200 '$name\n'; }"
+		echo "location = /who { return 200 '\$remote_addr\\n'; }"
 		echo 'location = /slow { alias '"$LAB/www/slow"'; limit_rate 200k; }'
 		echo '} }'
 	} >"$LAB/$name/nginx.conf"
