@@ -72,6 +72,7 @@ void stamp_report_json(FILE *out, uint32_t target_count)
 {
 	struct stamp_tally tcp = sum_of(STAMP_TCP, target_count), udp = sum_of(STAMP_UDP, target_count), t;
 	struct stamp_client_udp figures;
+	const char *comma = "";
 	uint32_t i, p;
 
 	stamp_client_udp(&figures);
@@ -89,9 +90,10 @@ void stamp_report_json(FILE *out, uint32_t target_count)
 			stamp_judge_tally(p, i, &t);
 			if (t.opened == 0)
 				continue;
-			fprintf(out, "{\"target\": %u, ", i);
+			fprintf(out, "%s{\"target\": %u, ", comma, i);
 			print_tally(out, &t);
-			fprintf(out, "}%s", i + 1 < target_count ? ", " : "");
+			fprintf(out, "}");
+			comma = ", ";
 		}
 	fprintf(out, "],\n\"gap_since_fault_ms\": %llu, \"own_delay_ms\": %llu, \"faults\": ",
 		(unsigned long long)stamp_judge_gap_us() / 1000, (unsigned long long)stamp_loop_late_us() / 1000);
