@@ -12,7 +12,7 @@ $(B)/tests/lab/sync_datagram: $(B)/tests/lab/sync_datagram.o $(B)/host/sync/code
 PROGRAMS += $(B)/tests/lab/sync_datagram
 
 # Several nodes in one process, against a data plane that only counts.
-SYNC_TEST_OBJS := $(B)/tests/unit/sync_fake.o $(SYNC_OBJS) $(B)/host/control/ip.o
+SYNC_TEST_OBJS := $(patsubst %,$(B)/tests/unit/%.o,sync_fake sync_network) $(SYNC_OBJS) $(B)/host/control/ip.o
 $(B)/tests/unit/test_sync_engine: $(B)/tests/unit/test_sync_engine.o $(SYNC_TEST_OBJS)
 	$(CC) -o $@ $^ $(LDFLAGS) $(SYNC_LIBS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_sync_engine

@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "tests/unit/sync_fake.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,62 +157,4 @@ void slu_log_line(enum slu_log_level level, const char *format, ...)
 	vfprintf(stderr, format, arguments);
 	fputc('\n', stderr);
 	va_end(arguments);
-}
-
-/* ------------------------------------------------------------- the network */
-
-static int namespaces[FAKE_NODES_MAX + 1];
-
-void fake_network_enter(unsigned int node)
-{
-	if (setns(namespaces[node], CLONE_NEWNET) != 0) {
-		puts("Bail out! setns");
-		exit(1);
-	}
-}
-
-void fake_network_run(unsigned int node, const char *format, ...)
-{
-	char command[1024];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(command, sizeof(command), format, arguments);
-	va_end(arguments);
-	fake_network_enter(node);
-	if (system(command) != 0) {
-		printf("Bail out! %s\n", command);
-		exit(1);
-	}
-	fake_network_enter(0);
-}
-
-/* Inherited by system(), which names them by number. */
-static bool make_namespace(unsigned int node)
-{
-	if (unshare(CLONE_NEWNET) != 0)
-		return false;
-	namespaces[node] = open("/proc/self/ns/net", O_RDONLY);
-	return namespaces[node] >= 0;
-}
-
-bool fake_network_make(unsigned int count)
-{
-	for (unsigned int node = 0; node <= count; node++)
-		if (!make_namespace(node)) {
-			puts("1..0 # SKIP network namespaces need root");
-			return false;
-		}
-	fake_network_run(0,
-		"ip link set lo up && ip link add br0 type bridge mcast_snooping 0 && ip link set br0 up && "
-		"ip address add 198.18.9.250/24 dev br0");
-	for (unsigned int node = 1; node <= count; node++) {
-		fake_network_run(0,
-			"ip link add h%u type veth peer name sync0 netns /proc/self/fd/%d && "
-			"ip link set h%u master br0 up",
-			node, namespaces[node], node);
-		fake_network_run(node,
-			"ip link set lo up && ip address add 198.18.9.%u/24 dev sync0 && ip link set sync0 up", node);
-	}
-	return true;
 }

@@ -1,7 +1,6 @@
 /*
  * A data plane for tests of session sync: a queue of records to tell, and for each
- * session, which has a number, how often it came. Nodes stand in network namespaces
- * of their own at one bridge.
+ * session, which has a number, how often it came.
  */
 #ifndef SLU_TESTS_SYNC_FAKE_H
 #define SLU_TESTS_SYNC_FAKE_H
@@ -39,18 +38,5 @@ void fake_tell(struct slu_dataplane *dp, uint32_t first, uint32_t count); /* new
 void fake_set_room(struct slu_dataplane *dp, uint32_t room);
 uint32_t fake_distinct(struct slu_dataplane *dp, uint32_t first, uint32_t count); /* of these, that came */
 uint64_t fake_total(struct slu_dataplane *dp);
-
-/* ------------------------------------------------------------- the network */
-
-#define FAKE_NODES_MAX 4
-
-/*
- * A bridge and nodes 1..count at it, 198.18.9.ID on `sync0`; the caller stands at the bridge then. Needs root. Returns
- * false, with a line for TAP printed, if it cannot.
- */
-bool fake_network_make(unsigned int count);
-void fake_network_enter(unsigned int node); /* 0: the bridge */
-/* Runs a command at a node; fails the program if that fails. */
-void fake_network_run(unsigned int node, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

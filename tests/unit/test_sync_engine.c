@@ -21,6 +21,7 @@
 
 #include "host/sync/codec.h"
 #include "tests/unit/sync_fake.h"
+#include "tests/unit/sync_network.h"
 
 #define PORT 8848
 #define GROUP_ADDRESS "224.0.0.81"
@@ -39,7 +40,7 @@ struct node {
 };
 
 static struct event_base *base;
-static struct node nodes[FAKE_NODES_MAX + 1];
+static struct node nodes[SYNC_NETWORK_NODES_MAX + 1];
 
 /* ---------------------------------------------------------------- the nodes */
 
@@ -91,7 +92,7 @@ static struct slu_sync_options default_options(unsigned int id)
 
 static void set_peers(struct node *n, unsigned int count)
 {
-	struct slu_sync_peer_address peers[FAKE_NODES_MAX];
+	struct slu_sync_peer_address peers[SYNC_NETWORK_NODES_MAX];
 	uint32_t at = 0;
 
 	for (unsigned int id = 1; id <= count; id++)
@@ -108,9 +109,9 @@ static struct node *start_with(unsigned int id, unsigned int cluster, const stru
 
 	if (!n->dp)
 		*n = (struct node){.id = id, .dp = fake_create()};
-	fake_network_enter(id);
+	sync_network_enter(id);
 	assert_int_equal(slu_sync_create(base, n->dp, options, &events, &n->sync), 0);
-	fake_network_enter(0);
+	sync_network_enter(0);
 	set_peers(n, cluster);
 	return n;
 }
@@ -132,7 +133,7 @@ static void stop(struct node *n)
 static int stop_all(void **state)
 {
 	(void)state;
-	for (unsigned int id = 1; id <= FAKE_NODES_MAX; id++) {
+	for (unsigned int id = 1; id <= SYNC_NETWORK_NODES_MAX; id++) {
 		slu_sync_destroy(nodes[id].sync);
 		if (nodes[id].dp)
 			fake_destroy(nodes[id].dp);
@@ -332,14 +333,14 @@ static void engine__every_fifth_datagram_lost__nothing_is_missing_in_the_end(voi
 {
 	(void)state;
 	start_cluster(2);
-	fake_network_run(2, "nft 'add table t; add chain t in { type filter hook input priority 0; }; "
+	sync_network_run(2, "nft 'add table t; add chain t in { type filter hook input priority 0; }; "
 			    "add rule t in udp dport 8848 numgen random mod 5 == 0 drop'");
 	for (uint32_t i = 0; i < 20; i++) {
 		fake_tell(nodes[1].dp, i * 1000, 1000);
 		pass(20);
 	}
 	WAIT(3000, fake_distinct(nodes[2].dp, 0, 20000) == 20000);
-	fake_network_run(2, "nft delete table t");
+	sync_network_run(2, "nft delete table t");
 	assert_true(peer_state(&nodes[2], 1).lost > 0);
 	assert_true(state_of(&nodes[2]).fetches > 0);
 }
@@ -351,7 +352,7 @@ static void engine__multicast_cut_one_way__is_made_up_for_within_a_second(void *
 
 	(void)state;
 	start_cluster(2);
-	fake_network_run(2, "nft 'add table t; add chain t in { type filter hook input priority 0; }; "
+	sync_network_run(2, "nft 'add table t; add chain t in { type filter hook input priority 0; }; "
 			    "add rule t in udp dport 8848 drop'");
 	for (uint32_t i = 0; i < 30; i++) {
 		fake_tell(nodes[1].dp, i * 500, 500);
@@ -360,7 +361,7 @@ static void engine__multicast_cut_one_way__is_made_up_for_within_a_second(void *
 	WAIT(2000, nodes[2].deaths == 1);
 	assert_int_equal(nodes[1].deaths, 0);
 	assert_int_equal(fake_total(nodes[2].dp), 0);
-	fake_network_run(2, "nft delete table t");
+	sync_network_run(2, "nft delete table t");
 	took = WAIT(2000, fake_distinct(nodes[2].dp, 0, 15000) == 15000);
 	assert_true(took <= 1000);
 	assert_true(nodes[2].alive[1]);
@@ -370,11 +371,11 @@ static void engine__cable_cut__both_sides_make_up_for_it(void **state)
 {
 	(void)state;
 	start_cluster(2);
-	fake_network_run(0, "ip link set h2 down");
+	sync_network_run(0, "ip link set h2 down");
 	fake_tell(nodes[1].dp, 0, 3000);
 	fake_tell(nodes[2].dp, 3000, 3000);
 	WAIT(3000, nodes[1].deaths == 1 && nodes[2].deaths == 1);
-	fake_network_run(0, "ip link set h2 up");
+	sync_network_run(0, "ip link set h2 up");
 	WAIT(2000, fake_distinct(nodes[2].dp, 0, 3000) == 3000 && fake_distinct(nodes[1].dp, 3000, 3000) == 3000);
 }
 
@@ -385,12 +386,12 @@ static void engine__cut_longer_than_the_history__fetches_everything(void **state
 
 	(void)state;
 	start_cluster(2);
-	fake_network_run(0, "ip link set h2 down");
+	sync_network_run(0, "ip link set h2 down");
 	nodes[1].dp->count = many;
 	fake_tell(nodes[1].dp, 0, many);
 	WAIT(20000, state_of(&nodes[1]).sent_records == many);
 	WAIT(3000, nodes[2].deaths == 1);
-	fake_network_run(0, "ip link set h2 up");
+	sync_network_run(0, "ip link set h2 up");
 	WAIT(20000, fake_distinct(nodes[2].dp, 0, many) == many);
 	assert_int_equal(state_of(&nodes[1]).joins_served, 2); /* the first when node 2 started */
 }
@@ -671,7 +672,7 @@ int main(void)
 		cmocka_unit_test_teardown(engine__join_from_one_member__fetches_its_sessions_and_tells_so, stop_all),
 	};
 
-	if (!fake_network_make(FAKE_NODES_MAX))
+	if (!sync_network_make(SYNC_NETWORK_NODES_MAX))
 		return 0;
 	base = event_base_new();
 	return cmocka_run_group_tests(tests, NULL, NULL);
