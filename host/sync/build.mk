@@ -26,3 +26,14 @@ $(B)/tests/fuzz/fuzz_sync: tests/fuzz/fuzz_sync.c host/sync/codec.c
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^
 FUZZERS += $(B)/tests/fuzz/fuzz_sync
+
+# bench-sync: real data planes, fed by the source of bench-l4.
+SYNC_BENCH := $(B)/tests/bench/sync/bench
+SYNC_BENCH_OBJS := $(B)/tests/bench/sync/bench.o $(B)/tests/bench/l4/source.o $(B)/tests/unit/sync_network.o $(B)/host/log.o
+$(B)/tests/bench/sync/bench.o: CFLAGS += $(DPDK_CFLAGS)
+$(SYNC_BENCH): $(SYNC_BENCH_OBJS) $(SYNC_OBJS) $(B)/host/control/ip.o $$(DATAPLANE_LIBS)
+	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev $(SYNC_LIBS)
+
+bench-sync: $(SYNC_BENCH) ## session sync: sessions a CPU second, latency, joining (as root)
+	@$(SYNC_BENCH)
+.PHONY: bench-sync
