@@ -2,19 +2,30 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #define WAYS 8u
 #define COUNT_MIN 64u
+#define LINE 64u
+#define HUGE_PAGE (2u << 20)
 
 int slu_tombstone_init(struct slu_tombstone_table *t, uint32_t count)
 {
 	uint32_t places = COUNT_MIN;
 
+	size_t bytes;
+
 	while (places < count && places < 1u << 24)
 		places *= 2;
-	t->places = calloc(places, sizeof(*t->places));
+	bytes = places * sizeof(*t->places);
+	t->places = aligned_alloc(bytes < HUGE_PAGE ? LINE : HUGE_PAGE, (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1ul));
 	t->mask = places - 1;
-	return t->places ? 0 : -ENOMEM;
+	if (!t->places)
+		return -ENOMEM;
+	(void)madvise(t->places, bytes, MADV_HUGEPAGE);
+	memset(t->places, 0, bytes);
+	return 0;
 }
 
 void slu_tombstone_fini(struct slu_tombstone_table *t)
@@ -50,6 +61,14 @@ bool slu_tombstone_add(struct slu_tombstone_table *t, const struct slu_tombstone
 	room = !stands(best, now_tick);
 	*best = *stone;
 	return room;
+}
+
+void slu_tombstone_prefetch(const struct slu_tombstone_table *t, uint64_t key)
+{
+	const uint8_t *first = (const uint8_t *)first_of(t, key);
+
+	for (uint32_t at = 0; at < WAYS * sizeof(struct slu_tombstone); at += LINE)
+		__builtin_prefetch(first + at);
 }
 
 const struct slu_tombstone *slu_tombstone_find(const struct slu_tombstone_table *t, uint64_t key, uint32_t now_tick)

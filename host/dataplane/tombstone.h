@@ -29,6 +29,9 @@ void slu_tombstone_fini(struct slu_tombstone_table *t);
 /* Adds one, or renews that of the same key. Returns false if one that still stood had to go. */
 bool slu_tombstone_add(struct slu_tombstone_table *t, const struct slu_tombstone *stone, uint32_t now_tick);
 
+/* Asks for the memory of a key that will be looked for. */
+void slu_tombstone_prefetch(const struct slu_tombstone_table *t, uint64_t key);
+
 /* The one of a key that still stands, or NULL. */
 const struct slu_tombstone *slu_tombstone_find(const struct slu_tombstone_table *t, uint64_t key, uint32_t now_tick);
 
