@@ -17,6 +17,8 @@
 
 LAB_BUILD=${LAB_BUILD:-build}
 LAB_NODES=0
+# Cards stand for hardware, and routers give such daemons priority: a busy machine must not pass for a dead one.
+LAB_FIRST=(nice -n -10)
 LAB_CARDS=plain
 LAB_NODE_CABLE=lab_cable # or lab_wire_cable: cables of nodes that can be made bad
 LAB_AGENT_UNDER=         # a program that gets a node's number and the agent's command, and becomes the agent
@@ -165,7 +167,7 @@ lab_card_start() {
 	local n=$1
 	[ "$LAB_CARDS" = card ] || return 0
 	rm -f "$LAB/n$n/nic.sock"
-	lab_start "card$n" "card$n" "$LAB_BUILD/bin/sluice-nic" --socket "$LAB/n$n/nic.sock" \
+	lab_start "card$n" "card$n" "${LAB_FIRST[@]}" "$LAB_BUILD/bin/sluice-nic" --socket "$LAB/n$n/nic.sock" \
 		--wire 0=packet:w0 --wire 1=packet:w1
 	lab_until 10 "the card's socket" test -S "$LAB/n$n/nic.sock"
 }
@@ -209,7 +211,7 @@ lab_node_kill() {
 
 # lab_bird NS CONFIG: BIRD in the foreground, its control socket at $LAB/NS.bird.
 lab_bird() {
-	lab_start "bird-$1" "$1" bird -f -c "$2" -s "$LAB/$1.bird" -P "$LAB/$1.bird.pid"
+	lab_start "bird-$1" "$1" "${LAB_FIRST[@]}" bird -f -c "$2" -s "$LAB/$1.bird" -P "$LAB/$1.bird.pid"
 	lab_until 10 "BIRD of $1" test -S "$LAB/$1.bird"
 }
 
@@ -283,7 +285,7 @@ lab_keepalived() {
 	chmod 700 "$LAB/n$n/sluicectl"
 	sed -e "s/router_id n1/router_id n$n/" -e "s#/usr/bin/sluicectl#$LAB/n$n/sluicectl#" "${swap[@]}" \
 		docs/examples/keepalived.conf >"$LAB/n$n/keepalived.conf"
-	lab_start "vrrp$n" "n$n" keepalived --dont-fork --log-console --log-detail --vrrp --use-file "$LAB/n$n/keepalived.conf" \
+	lab_start "vrrp$n" "n$n" "${LAB_FIRST[@]}" keepalived --dont-fork --log-console --log-detail --vrrp --use-file "$LAB/n$n/keepalived.conf" \
 		--pid "$LAB/n$n/keepalived.pid" --vrrp_pid "$LAB/n$n/vrrp.pid"
 }
 
