@@ -64,7 +64,7 @@ e2e: $$(PROGRAMS) ## whole programs in network namespaces (as root)
 demo: $$(PROGRAMS) ## client, balancer, three backends in namespaces; the agent killed in mid-download (as root)
 	@tools/demo.sh
 
-bench: bench-nic bench-l4 ## both measurements: name value unit
+bench: bench-nic bench-l4 bench-sync ## all measurements: name value unit
 
 gen: ## write what is generated and committed (hw/regs)
 	@tools/gen.sh

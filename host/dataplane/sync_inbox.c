@@ -717,8 +717,8 @@ uint16_t slu_sync_inbox_drain(struct slu_worker *w)
 	for (uint32_t i = 0; i < count; i++) {
 		if (!in->jobs[i].sound)
 			continue;
-		slu_tombstone_prefetch(&w->tombstones,
-			slu_sync_tombstone_key(in->jobs[i].request_hash, in->jobs[i].reply_hash));
+		slu_tombstone_prefetch(
+			&w->tombstones, slu_sync_tombstone_key(in->jobs[i].request_hash, in->jobs[i].reply_hash));
 		prefetch_session(w, in->jobs[i].reply_hash);
 		prefetch_session(w, in->jobs[i].request_hash);
 	}
