@@ -85,6 +85,7 @@ struct slu_config_listener {
 	uint32_t group_index; /* into slu_config.groups */
 	bool offload;
 	uint32_t offload_threshold_packets;
+	uint32_t max_sessions; /* at a time, in the whole cluster; 0: no limit */
 	struct slu_timeouts timeouts;
 };
 

@@ -178,6 +178,8 @@ static json_t *listener_object(const struct slu_config_listener *listener)
 	json_object_set_new(offload, "enabled", json_boolean(listener->offload));
 	set_number(offload, "threshold_packets", listener->offload_threshold_packets);
 	json_object_set_new(object, "offload", offload);
+	if (listener->max_sessions != 0)
+		set_number(object, "max_sessions", listener->max_sessions);
 	if (memcmp(&listener->timeouts, &slu_schema_timeouts, sizeof(slu_schema_timeouts)) != 0)
 		json_object_set_new(object, "timeouts", timeouts_object(&listener->timeouts));
 	return object;

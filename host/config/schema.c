@@ -492,6 +492,7 @@ static void read_listener(
 		{"vpc", slu_reader_u32, AT(slu_config_listener, vpc), .max = SLU_VPC_MAX},
 		{"group", slu_reader_name, AT(slu_config_listener, group), .required = true},
 		{"offload", read_offload},
+		{"max_sessions", slu_reader_u32, AT(slu_config_listener, max_sessions), .min = 1, .max = 1u << 28},
 		{"timeouts", read_timeouts, AT(slu_config_listener, timeouts)},
 	};
 	struct slu_config_listener *listener = target;

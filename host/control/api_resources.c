@@ -58,6 +58,8 @@ static json_t *listener_object(struct slu_api *api, const struct slu_listener *l
 	json_object_set_new(offload, "enabled", json_boolean(listener->offload));
 	set_number(offload, "threshold_packets", listener->offload_threshold_packets);
 	json_object_set_new(object, "offload", offload);
+	if (listener->max_sessions != 0)
+		set_number(object, "max_sessions", listener->max_sessions);
 	if (api->providers.listener_live != NULL)
 		api->providers.listener_live(api->providers.ctx, listener->id, listener->live, &live);
 	set_live(object, &live);

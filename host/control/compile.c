@@ -212,6 +212,7 @@ static int fill_listener(
 	listener->group = from->group_index;
 	listener->offload = from->offload;
 	listener->offload_threshold_packets = from->offload_threshold_packets;
+	listener->max_sessions = from->max_sessions;
 	listener->timeouts = from->timeouts;
 	strcpy(listener->name, from->name);
 	return ret;

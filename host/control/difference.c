@@ -205,6 +205,7 @@ static void compare_listeners(struct slu_difference *difference, const char *sco
 		after->offload ? "true" : "false");
 	tell_number(difference, what, "offload.threshold_packets", before->offload_threshold_packets,
 		after->offload_threshold_packets);
+	tell_number(difference, what, "max_sessions", before->max_sessions, after->max_sessions);
 	compare_timeouts(difference, what, &before->timeouts, &after->timeouts);
 }
 

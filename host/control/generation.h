@@ -78,6 +78,7 @@ struct slu_listener {
 	uint32_t group; /* index into slu_generation.groups */
 	bool offload;
 	uint32_t offload_threshold_packets; /* from the client */
+	uint32_t max_sessions;              /* at a time, in the whole cluster; 0: no limit */
 	struct slu_timeouts timeouts;
 	char name[SLU_NAME_BYTES];
 };

@@ -62,6 +62,7 @@
 	X(DROP_NO_SESSION, "drop_no_session", true, "not a SYN, no session, on a listener; answered by rst_sent")      \
 	X(DROP_NO_LISTENER, "drop_no_listener", true, "for a listener's address, on a port without a listener")        \
 	X(DROP_NO_BACKEND, "drop_no_backend", true, "no backend with a positive weight")                               \
+	X(DROP_LIMIT, "drop_limit", true, "the listener has as many sessions as max_sessions allows")                  \
 	X(DROP_NO_LOCAL_ADDRESS, "drop_no_local_address", true, "FULLNAT without a local address of the family")       \
 	X(DROP_NO_LOCAL_PORT, "drop_no_local_port", true, "no free local port towards the backend")                    \
 	X(DROP_NO_PUBLIC_ADDRESS, "drop_no_public_address", true, "SNAT without an own public address of the family")  \

@@ -165,6 +165,8 @@ static void tear_down(struct slu_dataplane *dp, bool clean)
 	if (dp->file && dp->file->memory)
 		slu_session_file_close(dp->file, clean);
 	slu_wake_close(&dp->sync_wake);
+	free(dp->backend_elsewhere);
+	free(dp->listener_ceiling);
 	free(dp->file);
 	free(dp->qsbr);
 	free(dp);
@@ -186,11 +188,13 @@ int slu_dataplane_create(const struct slu_dataplane_settings *settings, struct s
 	if (!dp)
 		return -ENOMEM;
 	dp->sync_wake.fd = -1;
+	dp->backend_elsewhere = calloc(SLU_LIVE_MAX, sizeof(*dp->backend_elsewhere));
+	dp->listener_ceiling = calloc(SLU_LIVE_MAX, sizeof(*dp->listener_ceiling));
 	dp->workers = settings->workers;
 	dp->sessions = settings->sessions;
 	dp->port_first = settings->port_last ? settings->port_first : PORT_FIRST;
 	dp->port_last = settings->port_last ? settings->port_last : UINT16_MAX;
-	result = set_up(dp, settings, recovery);
+	result = dp->backend_elsewhere && dp->listener_ceiling ? set_up(dp, settings, recovery) : -ENOMEM;
 	if (result) {
 		tear_down(dp, false);
 		return result;
@@ -475,6 +479,7 @@ static void sum_live(const struct slu_dataplane *dp, bool backend, uint32_t live
 		out->connections += __atomic_load_n(&l->connections, __ATOMIC_RELAXED);
 		out->active += __atomic_load_n(&l->active, __ATOMIC_RELAXED);
 		out->inactive += __atomic_load_n(&l->inactive, __ATOMIC_RELAXED);
+		out->untold += __atomic_load_n(&l->untold, __ATOMIC_RELAXED);
 	}
 }
 
@@ -541,4 +546,16 @@ uint32_t slu_dataplane_meters(
 	}
 	*cursor = (uint64_t)worker << 32 | meter;
 	return count;
+}
+
+void slu_dataplane_set_elsewhere(struct slu_dataplane *dp, uint32_t backend_live, uint32_t sessions)
+{
+	if (backend_live < SLU_LIVE_MAX)
+		__atomic_store_n(&dp->backend_elsewhere[backend_live], sessions, __ATOMIC_RELAXED);
+}
+
+void slu_dataplane_set_ceiling(struct slu_dataplane *dp, uint32_t listener_live, uint32_t sessions)
+{
+	if (listener_live < SLU_LIVE_MAX)
+		__atomic_store_n(&dp->listener_ceiling[listener_live], sessions + 1, __ATOMIC_RELAXED);
 }

@@ -372,9 +372,18 @@ uint64_t slu_dataplane_memory_bytes(const struct slu_dataplane *dp);
 struct slu_live_counters {
 	uint64_t connections;      /* created since start */
 	uint64_t active, inactive; /* present; active is ESTABLISHED, or any UDP session */
+	uint64_t untold;           /* of both: those that no other node of the cluster has heard of */
 };
 void slu_dataplane_backend_counters(const struct slu_dataplane *dp, uint32_t live, struct slu_live_counters *out);
 void slu_dataplane_listener_counters(const struct slu_dataplane *dp, uint32_t live, struct slu_live_counters *out);
+
+/*
+ * What a cluster's other nodes add (control thread; told to workers at once). Sessions to a backend that are not known
+ * here, for least connections; and how many sessions of a listener known here are allowed now, in place of
+ * max_sessions (UINT32_MAX: max_sessions alone rules again).
+ */
+void slu_dataplane_set_elsewhere(struct slu_dataplane *dp, uint32_t backend_live, uint32_t sessions);
+void slu_dataplane_set_ceiling(struct slu_dataplane *dp, uint32_t listener_live, uint32_t sessions);
 
 /*
  * What was metered (meter.h): every packet of a session that left this node, software's and card's, whole frames as

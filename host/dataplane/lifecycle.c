@@ -27,27 +27,46 @@ uint32_t slu_lifecycle_timeout_s(
 	return slu_tcp_state_timeout_s(l ? &l->timeouts : NULL, (uint8_t)hot->proto_vpc, hot->state);
 }
 
-static void add_live(struct slu_live *l, bool active, int change)
+static void add(uint32_t *count, int change)
 {
-	uint32_t *count = active ? &l->active : &l->inactive;
-
 	__atomic_store_n(count, *count + (uint32_t)change, __ATOMIC_RELAXED);
 }
 
-static void count_live(struct slu_worker *w, const struct slu_session_cold *cold, bool active, int change)
+/* Counts a session with these flags in or out. */
+static void count_live(struct slu_worker *w, const struct slu_session_cold *cold, uint8_t flags, int change)
 {
-	add_live(&w->backend_live[cold->backend_live], active, change);
-	add_live(&w->listener_live[cold->listener_live], active, change);
+	struct slu_live *lives[2] = {&w->backend_live[cold->backend_live], &w->listener_live[cold->listener_live]};
+
+	for (int i = 0; i < 2; i++) {
+		add(flags & SLU_SESSION_ACTIVE ? &lives[i]->active : &lives[i]->inactive, change);
+		if (flags & SLU_SESSION_TELL)
+			add(&lives[i]->untold, change);
+	}
+}
+
+/* Changes flags that are counted. */
+static void set_counted(
+	struct slu_worker *w, struct slu_session_hot *hot, const struct slu_session_cold *cold, uint8_t flags)
+{
+	if (flags == hot->flags)
+		return;
+	count_live(w, cold, hot->flags, -1);
+	hot->flags = flags;
+	count_live(w, cold, flags, 1);
 }
 
 static void set_active(
 	struct slu_worker *w, struct slu_session_hot *hot, const struct slu_session_cold *cold, bool active)
 {
-	if (active == !!(hot->flags & SLU_SESSION_ACTIVE))
-		return;
-	count_live(w, cold, !active, -1);
-	count_live(w, cold, active, 1);
-	hot->flags ^= SLU_SESSION_ACTIVE;
+	set_counted(
+		w, hot, cold, (uint8_t)(active ? hot->flags | SLU_SESSION_ACTIVE : hot->flags & ~SLU_SESSION_ACTIVE));
+}
+
+void slu_lifecycle_told(struct slu_worker *w, uint32_t sid)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+
+	set_counted(w, hot, slu_session_table_cold(&w->table, sid), (uint8_t)(hot->flags & ~SLU_SESSION_TELL));
 }
 
 /* Into the wheel: to be looked at when it may be over, or earlier if the cluster is to hear of it. */
@@ -233,7 +252,7 @@ static void begin(struct slu_worker *w, uint32_t sid)
 
 	slu_timer_wheel_insert(&w->wheel, &w->table, sid,
 		w->now_tick + ticks(slu_lifecycle_timeout_s(w->generation, &expected, cold)));
-	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	count_live(w, cold, hot->flags, 1);
 	w->backend_live[cold->backend_live].connections++;
 	w->listener_live[cold->listener_live].connections++;
 	slu_worker_count(w, SLU_COUNT_SESSIONS_CREATED);
@@ -249,6 +268,22 @@ int slu_lifecycle_publish(struct slu_worker *w, uint32_t sid, const struct slu_l
 	return 0;
 }
 
+/* Whether the listener may have one more: by this node's share of what is free in the cluster, or alone by its limit.
+ */
+static bool has_room(const struct slu_dataplane *dp, const struct slu_listener *l)
+{
+	uint32_t ceiling = __atomic_load_n(&dp->listener_ceiling[l->live], __ATOMIC_RELAXED);
+	uint64_t allowed = ceiling ? ceiling - 1 : l->max_sessions, sum = 0;
+
+	for (uint32_t i = 0; i < dp->workers; i++) {
+		const struct slu_live *live = &dp->worker[i]->listener_live[l->live];
+
+		sum += __atomic_load_n(&live->active, __ATOMIC_RELAXED) +
+		       __atomic_load_n(&live->inactive, __ATOMIC_RELAXED);
+	}
+	return sum < allowed;
+}
+
 uint32_t slu_lifecycle_create(
 	struct slu_worker *w, const struct slu_packet *p, const struct slu_listener *l, enum slu_counter *why)
 {
@@ -258,6 +293,9 @@ uint32_t slu_lifecycle_create(
 
 	*why = SLU_COUNT_DROP_BAD_ADDRESS;
 	if (slu_lifecycle_bad_source(p))
+		return 0;
+	*why = SLU_COUNT_DROP_LIMIT;
+	if (unlikely(l->max_sessions) && !has_room(w->dp, l))
 		return 0;
 	*why = SLU_COUNT_DROP_NO_BACKEND;
 	b = slu_scheduler_pick(w, l->group, p);
@@ -300,10 +338,10 @@ int slu_lifecycle_adopt(struct slu_worker *w, uint32_t sid, const struct slu_lis
 	if ((uint8_t)hot->proto_vpc == SLU_PROTO_UDP || hot->state == SLU_TCP_ESTABLISHED)
 		hot->flags |= SLU_SESSION_ACTIVE;
 	cold->listener_live = cold->backend_live = SLU_SESSION_NONE_LIVE;
-	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	count_live(w, cold, hot->flags, 1);
 	slu_lifecycle_assign(w, sid, l, b);
 	if (slu_session_table_publish(&w->table, sid)) {
-		count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
+		count_live(w, cold, hot->flags, -1);
 		return -ENOSPC;
 	}
 	schedule(w, sid, w->now_tick + ticks(slu_lifecycle_timeout_s(w->generation, hot, cold)));
@@ -315,7 +353,7 @@ void slu_lifecycle_assign(struct slu_worker *w, uint32_t sid, const struct slu_l
 	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 
-	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
+	count_live(w, cold, hot->flags, -1);
 	if (l) {
 		cold->listener_id = l->id;
 		cold->listener_live = (uint16_t)l->live;
@@ -327,7 +365,7 @@ void slu_lifecycle_assign(struct slu_worker *w, uint32_t sid, const struct slu_l
 		cold->backend_live = (uint16_t)b->live;
 	}
 	choose_meter(w, sid);
-	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	count_live(w, cold, hot->flags, 1);
 }
 
 /* ------------------------------------------------------------------- changes */
@@ -415,7 +453,7 @@ void slu_lifecycle_end(struct slu_worker *w, uint32_t sid)
 
 	if (unlikely(cold->sync & SLU_SYNC_TOLD))
 		slu_sync_end(w, sid);
-	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, -1);
+	count_live(w, cold, hot->flags, -1);
 	slu_timer_wheel_remove(&w->wheel, &w->table, sid);
 	slu_session_table_remove(&w->table, sid);
 }
@@ -491,7 +529,7 @@ static void bind_one(struct slu_worker *w, uint32_t sid, const struct slu_genera
 	cold->timer_next = cold->timer_prev = 0;
 	slu_offload_recover(w, sid);
 	slu_sync_recover(w, sid);
-	count_live(w, cold, hot->flags & SLU_SESSION_ACTIVE, 1);
+	count_live(w, cold, hot->flags, 1);
 	schedule(w, sid, deadline);
 }
 

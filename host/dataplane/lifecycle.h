@@ -37,6 +37,9 @@ static inline bool slu_lifecycle_is_outbound(const struct slu_listener *l)
 enum slu_mode slu_lifecycle_mode(
 	const struct slu_generation *generation, const struct slu_session_table *t, uint32_t sid);
 
+/* The cluster knows the session from now on: it counts no longer as one that only this node has. */
+void slu_lifecycle_told(struct slu_worker *w, uint32_t sid);
+
 /* Changes the TCP state after a segment with these flags: counts, FINs, RST, time-out. */
 void slu_lifecycle_change(
 	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, uint8_t flags, uint8_t next);

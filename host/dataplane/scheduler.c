@@ -32,7 +32,8 @@ static const struct slu_backend *pick_round_robin(struct slu_worker *w, uint32_t
 /* IPVS: an active connection weighs as much as 256 inactive ones. */
 static uint64_t overhead(const struct slu_dataplane *dp, uint32_t live)
 {
-	uint64_t sum = 0;
+	/* Sessions that other nodes have not told yet are young: they count as active. */
+	uint64_t sum = (uint64_t)__atomic_load_n(&dp->backend_elsewhere[live], __ATOMIC_RELAXED) << 8;
 
 	for (uint32_t i = 0; i < dp->workers; i++) {
 		const struct slu_live *l = &dp->worker[i]->backend_live[live];

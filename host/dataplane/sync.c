@@ -238,7 +238,7 @@ void slu_sync_first(struct slu_worker *w, uint32_t sid)
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	bool known = cold->version;
 
-	slu_session_table_hot(&w->table, sid)->flags &= (uint8_t)~SLU_SESSION_TELL;
+	slu_lifecycle_told(w, sid);
 	if (!known)
 		cold->version = first_version(w, sid);
 	cold->sync |= SLU_SYNC_TOLD;

@@ -285,7 +285,7 @@ static void take_state(struct slu_worker *w, uint32_t sid, const struct job *j, 
 		state = slu_tcp_state_next(SLU_DIR_REQUEST, SLU_TCP_FIN, state);
 	if (missing & SLU_SESSION_FIN_REP)
 		state = slu_tcp_state_next(SLU_DIR_REPLY, SLU_TCP_FIN, state);
-	hot->flags &= (uint8_t)~SLU_SESSION_TELL;
+	slu_lifecycle_told(w, sid);
 	cold->sync = (uint8_t)((cold->sync & SLU_SYNC_YIELDED) | SLU_SYNC_TOLD | SLU_SYNC_FOREIGN);
 	if (!same_incarnation) {
 		cold->created = j->created;

@@ -41,6 +41,7 @@ struct slu_out {
 struct slu_live {
 	uint64_t connections;
 	uint32_t active, inactive;
+	uint32_t untold; /* of both: those that the rest of the cluster has not heard of */
 };
 
 /* A packet that waits for its neighbour. */
@@ -143,6 +144,9 @@ struct slu_dataplane {
 	struct slu_wake sync_wake;     /* of the consumer of the outboxes */
 	bool sync_armed;               /* the consumer's */
 	uint32_t sync_turn;
+	uint32_t *backend_elsewhere; /* [SLU_LIVE_MAX], atomic: sessions of other nodes that are not known here */
+	uint32_t *listener_ceiling; /* [SLU_LIVE_MAX], atomic: sessions known here that are allowed, plus 1; 0: not told
+				     */
 	struct slu_worker *worker[SLU_WORKERS_MAX];
 };
 

@@ -62,7 +62,7 @@ static const struct row bad[] = {
 			"doc:5:13 listeners[0]: key protocol is missing",
 			"doc:5:14 listeners[0].colour: unknown key; known here: name, address, protocol, ports, mode, "
 			"vpc, "
-			"group, offload, timeouts"}},
+			"group, offload, max_sessions, timeouts"}},
 	{"key_given_twice__is_refused", HEAD "node: a\nnode: b\n", {"doc:6:1 node: key given twice, first in line 5"}},
 	{"number_out_of_range__is_refused", HEAD "workers: 17\n",
 		{"doc:5:10 workers: 17 is out of range, must be 1..16"}},
@@ -463,7 +463,7 @@ static void values_given__are_read(void **state)
 		"  backends: [{name: b1, address: 198.18.2.11, weight: 0}]\n"
 		"listeners:\n"
 		"- {name: l, address: 198.18.1.9, protocol: udp, ports: 5-7, mode: nat, vpc: 16777215, group: web,\n"
-		"   offload: {enabled: false, threshold_packets: 9}, timeouts: {udp_s: 7, close_s: 2}}\n");
+		"   offload: {enabled: false, threshold_packets: 9}, max_sessions: 77, timeouts: {udp_s: 7, close_s: 2}}\n");
 	const struct slu_config_check *check = &config->groups[1].check;
 	const struct slu_config_listener *listener = &config->listeners[0];
 	char text[SLU_IP_TEXT_BYTES];
@@ -484,6 +484,7 @@ static void values_given__are_read(void **state)
 	assert_int_equal(listener->port_first * 10 + listener->port_last, 57);
 	assert_int_equal(listener->vpc, SLU_VPC_MAX);
 	assert_false(listener->offload);
+	assert_int_equal(listener->max_sessions, 77);
 	assert_int_equal(listener->timeouts.udp, 7);
 	assert_int_equal(listener->timeouts.close, 2);
 	slu_config_free(config);
@@ -701,7 +702,7 @@ static void dump__is_read_back_to_the_same_document(void **state)
 			     "- {name: b, check: {type: http, status: 200-204, host: x}, scheduler: rr, backends: "
 			     "[{name: b1, address: 198.18.2.1, port: 8}]}\n"
 			     "listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 8-9, vpc: 5, group: b, "
-			     "timeouts: {udp_s: 9}, offload: {enabled: false}}]\n");
+			     "timeouts: {udp_s: 9}, max_sessions: 5, offload: {enabled: false}}]\n");
 	char *text = slu_config_dump(config), *again;
 	struct slu_config *other = good(text);
 	const struct slu_config_check *check = &other->groups[0].check;
@@ -710,6 +711,7 @@ static void dump__is_read_back_to_the_same_document(void **state)
 	again = slu_config_dump(other);
 	assert_string_equal(text, again);
 	assert_int_equal(other->listeners[0].timeouts.udp, 9);
+	assert_int_equal(other->listeners[0].max_sessions, 5);
 	assert_int_equal(check->send_bytes, 6);
 	assert_memory_equal(check->send,
 		"\0\x7f\xff\x80"

@@ -76,6 +76,68 @@ static void wlc__takes_the_least_loaded_for_its_weight(void **state)
 	assert_int_equal(taken[3], 0);
 }
 
+static void wlc__counts_what_other_nodes_have(void **state)
+{
+	unsigned int taken[4] = {0};
+
+	(void)state;
+	f.group.scheduler = SLU_SCHED_WLC;
+	slu_dataplane_set_elsewhere(f.dp, f.backends[1].live, 20);
+	slu_dataplane_set_elsewhere(f.dp, f.backends[2].live, 20);
+	slu_dataplane_set_elsewhere(f.dp, 99999, 20); /* there is no such index */
+	f.backends[3].weight = 0;
+	for (uint16_t i = 0; i < 10; i++)
+		taken[open_one(1000 + i)]++;
+	assert_int_equal(taken[0], 10);
+	slu_dataplane_set_elsewhere(f.dp, f.backends[1].live, 0);
+	for (uint16_t i = 10; i < 20; i++)
+		taken[open_one(1000 + i)]++;
+	assert_in_range(taken[1], 9, 10);
+}
+
+/* A SYN of another client; returns whether it got a session. */
+static bool admitted(uint16_t sport)
+{
+	struct flow syn = fixture_request(&f, 6, 80, SYN);
+
+	syn.sport = sport;
+	return fixture_send(&f, CLIENT_PORT, &syn).sent;
+}
+
+static void limit__holds_alone_by_max_sessions_and_in_a_cluster_by_the_ceiling(void **state)
+{
+	uint32_t live = f.listeners[LISTENER_TCP].live;
+	struct flow other = fixture_request(&f, 17, 53, 0);
+	uint16_t sport = 1000;
+
+	(void)state;
+	f.listeners[LISTENER_TCP].max_sessions = 5;
+	for (int i = 0; i < 5; i++)
+		assert_true(admitted(sport++));
+	assert_false(admitted(sport));
+	assert_false(admitted(sport + 1));
+	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_LIMIT), 2);
+	/* A session that is there goes on, and another listener has its own count. */
+	assert_true(admitted(1000));
+	other.dport = f.listeners[LISTENER_UDP].port_first;
+	assert_true(fixture_send(&f, CLIENT_PORT, &other).sent);
+	slu_dataplane_set_ceiling(f.dp, live, 7);
+	assert_true(admitted(sport++));
+	assert_true(admitted(sport++));
+	assert_false(admitted(sport));
+	slu_dataplane_set_ceiling(f.dp, live, 0);
+	assert_false(admitted(sport));
+	slu_dataplane_set_ceiling(f.dp, live, UINT32_MAX);
+	assert_false(admitted(sport));
+	f.listeners[LISTENER_TCP].max_sessions = 8;
+	assert_true(admitted(sport));
+	/* When they have ended there is room again. */
+	f.listeners[LISTENER_TCP].max_sessions = 1;
+	fixture_advance(&f, 1000000000ull);
+	assert_true(admitted(9000));
+	assert_false(admitted(9001));
+}
+
 static void maglev__is_the_same_for_a_flow_after_a_restart(void **state)
 {
 	struct slu_maglev_backend backends[4];
@@ -378,6 +440,8 @@ int main(void)
 		TEST(rr__each_backend_in_turn),
 		TEST(wrr__follows_the_interleaved_order),
 		TEST(wlc__takes_the_least_loaded_for_its_weight),
+		TEST(wlc__counts_what_other_nodes_have),
+		TEST(limit__holds_alone_by_max_sessions_and_in_a_cluster_by_the_ceiling),
 		TEST(maglev__is_the_same_for_a_flow_after_a_restart),
 		TEST(listener_index__finds_the_range_of_a_port_and_no_other),
 		TEST(listener_index__tenant_networks__are_apart),

@@ -187,6 +187,44 @@ static void sync__third_packet_with_data__tells_the_session(void **state)
 	assert_int_equal(take(0), 0);
 }
 
+/* The counts of the TCP listener at a node: present, and of these untold. */
+static void assert_counts(unsigned int node, uint64_t present, uint64_t untold)
+{
+	const struct fixture *f = &nodes[node];
+	struct slu_live_counters listener, backend;
+	uint64_t of_backends = 0;
+
+	slu_dataplane_listener_counters(f->dp, f->listeners[LISTENER_TCP].live, &listener);
+	assert_int_equal(listener.active + listener.inactive, present);
+	assert_int_equal(listener.untold, untold);
+	for (uint32_t i = 0; i < f->group.backend_count; i++) {
+		slu_dataplane_backend_counters(f->dp, f->group.backends[i].live, &backend);
+		of_backends += backend.untold;
+	}
+	assert_int_equal(of_backends, untold);
+}
+
+static void sync__session_that_is_not_told_yet__is_counted_as_one_that_others_lack(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), other = syn;
+
+	(void)state;
+	other.sport++;
+	fixture_send(&nodes[0], CLIENT_PORT, &other);
+	fixture_connect(&nodes[0], &syn);
+	assert_counts(0, 2, 2);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_true(send_data(0, &syn).sent);
+	assert_counts(0, 2, 1);
+	assert_int_equal(deliver(0), 1);
+	assert_counts(1, 1, 0);
+	/* The other one ends untold. */
+	advance(100 * SECOND);
+	assert_counts(0, 1, 0);
+	advance(3000 * SECOND);
+	assert_counts(0, 0, 0);
+}
+
 static void sync__copy__forwards_both_directions_as_the_owner(void **state)
 {
 	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived, reply;
@@ -1592,6 +1630,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(sync__third_packet_with_data__tells_the_session),
+		BOTH(sync__session_that_is_not_told_yet__is_counted_as_one_that_others_lack),
 		BOTH(sync__copy__forwards_both_directions_as_the_owner),
 		BOTH(sync__what_only_linux_forwards__is_counted_and_not_taken),
 		BOTH(sync__snapshot__has_told_sessions_of_all_owners),
