@@ -25,7 +25,7 @@ lab_uml_init() {
 		stty raw -echo <&3
 		echo "\$word" >&3
 		while read -r number <&3; do
-			bash "/mnt/\$number.sh" >"/mnt/\$number.out" 2>&1 </dev/null 3>&-
+			(. "/mnt/\$number.sh") >"/mnt/\$number.out" 2>&1 </dev/null 3>&-
 			echo "\$number \$?" >&3
 		done
 		echo 'init: the serial line has ended'
