@@ -40,3 +40,8 @@ $(B)/tests/fuzz/fuzz_dataplane: tests/fuzz/fuzz_dataplane.c tests/unit/dataplane
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) $(DPDK_CFLAGS) -o $@ $^ $(DPDK_LIBS) -lcmocka
 FUZZERS += $(B)/tests/fuzz/fuzz_dataplane
+$(B)/tests/fuzz/fuzz_sync_record: tests/fuzz/fuzz_sync_record.c tests/unit/dataplane_fixture.c $(wildcard host/dataplane/*.c) \
+		lib/checksum.c lib/packet_edit.c lib/maglev.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) $(DPDK_CFLAGS) -o $@ $^ $(DPDK_LIBS) -lcmocka
+FUZZERS += $(B)/tests/fuzz/fuzz_sync_record

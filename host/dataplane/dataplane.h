@@ -161,7 +161,15 @@ struct slu_neigh_view *slu_dataplane_publish_neigh(struct slu_dataplane *dp, str
  * second. */
 bool slu_dataplane_next_unresolved(struct slu_dataplane *dp, uint16_t *port, struct slu_ip *address);
 
-/* ----------------------------------------------- sessions of a cluster (sync.c) */
+/* ----------------------------------------------- sessions of a cluster (sync.c)
+ *
+ * A session is told first by its trigger, or when the card gets its client's packets, then with every change of its
+ * state, and while it is used every third of its time-out (less up to an eighth of that). Its owner tells it
+ * (SLU_SYNC_SESSION, SLU_SYNC_END); what another node sees it reports (SLU_SYNC_REPORT). A copy ends when its owner
+ * says so, or when neither a word of it nor a packet came for four thirds of its time-out, which is that of its
+ * listener here. Copies count among a backend's live sessions: every node's least-connection scheduler sees those of
+ * all.
+ */
 
 /* When a new session is told for the first time. */
 enum slu_sync_trigger {

@@ -160,12 +160,17 @@ static bool is_backend(const struct slu_backend *b, const struct slu_sync_record
 	return b->port ? b->port == port : r->backend_port == r->virtual_port;
 }
 
+/* Of a listener; sessions of outbound services have none. */
 static const struct slu_backend *find_backend(
 	const struct slu_worker *w, const struct slu_listener *l, const struct slu_sync_record *r)
 {
-	const struct slu_group *g = w->generation->groups[l->group];
-	uint32_t *memo, hash = slu_packet_load32(r->backend + (r->family == 4 ? 0 : 12)) ^ r->backend_port ^ l->group;
+	const struct slu_group *g;
+	uint32_t *memo, hash;
 
+	if (!l || slu_lifecycle_is_outbound(l))
+		return NULL;
+	g = w->generation->groups[l->group];
+	hash = slu_packet_load32(r->backend + (r->family == 4 ? 0 : 12)) ^ r->backend_port ^ l->group;
 	hash = (hash ^ slu_packet_load32(r->backend)) * 0x9E3779B1u ^ slu_packet_load32(r->backend + 4) * 0x85EBCA6Bu;
 	memo = &w->sync_inbox->backend_memo[(hash ^ hash >> 16) % MEMO];
 	if (*memo < g->backend_count && is_backend(&g->backends[*memo], r))
@@ -196,12 +201,6 @@ static const struct slu_listener *find_listener(const struct slu_worker *w, cons
 		       : NULL;
 }
 
-/* Sessions of outbound services have no backend. */
-static bool has_backend(const struct slu_listener *l)
-{
-	return l && !slu_lifecycle_is_outbound(l);
-}
-
 /* What a session came without may be configured by now. */
 static void assign(struct slu_worker *w, uint32_t sid, const struct slu_sync_record *r)
 {
@@ -212,7 +211,7 @@ static void assign(struct slu_worker *w, uint32_t sid, const struct slu_sync_rec
 	if (cold->listener_live != SLU_SESSION_NONE_LIVE && cold->backend_live != SLU_SESSION_NONE_LIVE)
 		return;
 	l = find_listener(w, r);
-	b = has_backend(l) ? find_backend(w, l, r) : NULL;
+	b = find_backend(w, l, r);
 	if (b || (l && cold->listener_live == SLU_SESSION_NONE_LIVE))
 		slu_lifecycle_assign(w, sid, l, b);
 }
@@ -521,14 +520,14 @@ static uint32_t insert(struct slu_worker *w, const struct job *j)
 	if (yields)
 		slu_session_table_cold(&w->table, sid)->sync |= SLU_SYNC_YIELDED;
 	l = find_listener(w, r);
-	b = has_backend(l) ? find_backend(w, l, r) : NULL;
+	b = find_backend(w, l, r);
 	if (slu_lifecycle_adopt(w, sid, l, b)) {
 		slu_session_table_release(&w->table, sid);
 		slu_worker_count(w, SLU_COUNT_SYNC_NO_ROOM);
 		return 0;
 	}
 	slu_worker_count(w, SLU_COUNT_SYNC_TAKEN);
-	if (!l || (!b && has_backend(l)))
+	if (!l || (!b && !slu_lifecycle_is_outbound(l)))
 		slu_worker_count(w, SLU_COUNT_SYNC_ORPHAN);
 	return sid;
 }
