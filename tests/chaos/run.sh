@@ -25,6 +25,7 @@ CHAOS_CLOCK=()
 declare -A CHAOS_DONE=() # kind -> faults that began and were healed
 CHAOS_MOVED=0 CHAOS_SPLIT=0 CHAOS_ON_CARD=0 CHAOS_SLOWEST_MS=0
 CHAOS_TROUBLE=()
+CHAOS_LOOK_US=0 CHAOS_EVIDENCE=
 RANDOM=$((SEED % 32768))
 
 # Lanes: what they do (idle, hold, return), the fault, and until when.
@@ -249,6 +250,33 @@ look_for_the_dead() {
 	done
 }
 
+# Once a fault: who has waited for so long that it may become a stall, and what nodes and router hold at that moment.
+look_for_the_silent() {
+	local n gap
+	(($(now_us) > CHAOS_LOOK_US)) || return 0
+	CHAOS_LOOK_US=$(($(now_us) + 500000))
+	gap=$(chaos_gap)
+	((gap > 2500)) && [ "$CHAOS_EVIDENCE" != "${LANE_NEXT[hard]}" ] || return 0
+	CHAOS_EVIDENCE=${LANE_NEXT[hard]}
+	say "somebody is silent for $gap ms: see evidence-$CHAOS_EVIDENCE.txt"
+	{
+		echo "after $gap ms; hard: ${LANE_STATE[hard]} ${LANE_FAULT[hard]}; soft: ${LANE_STATE[soft]} ${LANE_FAULT[soft]}"
+		for n in "${CHAOS_JUDGES[@]}"; do
+			lab_stamp_tell "$n" list | jq -c '.[] | select(.counts and .silent_ms > 1000)'
+		done
+		ip -n "$LAB_ID-router" route
+		ip -n "$LAB_ID-router" -6 route
+		for n in $(seq "$CHAOS_NODES"); do
+			echo "== n$n"
+			ip -n "$LAB_ID-n$n" route show table 8848
+			ip -n "$LAB_ID-n$n" -6 route show table 8848
+			timeout 3 "$LAB_BUILD/bin/sluicectl" -s "$LAB/n$n/api.sock" cluster --json
+			timeout 3 "$LAB_BUILD/bin/sluicectl" -s "$LAB/n$n/api.sock" stats --json | jq -c '[.packets, .drops] | add | with_entries(select(.value != 0))'
+			timeout 3 "$LAB_BUILD/bin/sluicectl" -s "$LAB/n$n/api.sock" sessions --limit 1000000 --json | jq -c '.sessions[]'
+		done
+	} >"$LAB/log/evidence-$CHAOS_EVIDENCE.txt" 2>&1
+}
+
 # -- the run and its verdict --
 
 chaos_run() {
@@ -259,6 +287,7 @@ chaos_run() {
 		lane_step hard
 		lane_step soft
 		look_for_the_dead
+		look_for_the_silent
 		sleep 0.05
 	done
 	# What is under way is brought to its end.
