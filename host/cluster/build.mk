@@ -17,3 +17,7 @@ TEST_SHARED_OBJS := $(patsubst %,$(B)/host/cluster/%.o,catalog registry etcd etc
 $(TEST_SHARED): %: %.o $(TEST_SHARED_OBJS) $(B)/host/libslu_control.a $(B)/lib/libslu.a
 	$(CC) -o $@ $< $(TEST_SHARED_OBJS) $(LDFLAGS) $(CONTROL_LIBS) -lcrypto -lcmocka -lrte_eal
 UNIT_TESTS += $(TEST_SHARED)
+
+$(B)/tests/unit/test_usage: $(B)/tests/unit/test_usage.o $(B)/host/cluster/usage.o $(B)/host/config/memory.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_usage
