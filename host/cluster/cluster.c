@@ -104,18 +104,33 @@ static void update_self(struct slu_cluster *cluster)
 		set_routes(cluster);
 }
 
+/* Members that take new sessions, this node among them. */
+static uint32_t sharing(const struct slu_cluster *cluster)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < cluster->members.count; i++) {
+		const struct slu_member *member = &cluster->members.list[i];
+
+		count += member->id == cluster->members.self || (member->alive && member->announces);
+	}
+	return count;
+}
+
 static void tell_status(struct slu_cluster *cluster)
 {
+	const struct slu_node_count *counts;
 	uint8_t bytes[SLU_NODE_STATUS_MAX_BYTES];
-	uint32_t next = 0, size;
+	uint32_t count, size;
 
 	if (!cluster->sync)
 		return;
+	count = slu_usage_update(cluster->usage, sharing(cluster), slu_cluster_now_us() / 1000, &counts);
 	cluster->status.joined = cluster->joined;
 	cluster->status.announces = owns(cluster);
 	cluster->status.drained = cluster->drained;
 	cluster->status.sessions = slu_dataplane_session_count(cluster->settings.dp);
-	size = slu_node_status_encode(&cluster->status, NULL, 0, &next, bytes);
+	size = slu_node_status_encode(&cluster->status, counts, count, &cluster->next_count, bytes);
 	slu_sync_set_blob(cluster->sync, bytes, size);
 }
 
@@ -127,10 +142,14 @@ static bool hear(struct slu_cluster *cluster, struct slu_cluster_peer *peer)
 	struct slu_node_count counts[SLU_NODE_STATUS_COUNTS];
 	uint8_t bytes[SLU_NODE_STATUS_MAX_BYTES];
 	uint32_t size = slu_sync_blob(cluster->sync, peer->id, bytes, sizeof(bytes));
+	int count;
 
-	if (size == 0 || slu_node_status_decode(bytes, size, &peer->status, counts) < 0)
+	count = size ? slu_node_status_decode(bytes, size, &peer->status, counts) : -ENODATA;
+	if (count < 0)
 		return false;
 	peer->told = true;
+	slu_usage_hear(
+		cluster->usage, peer->id, counts, (uint32_t)count, peer->status.turn, slu_cluster_now_us() / 1000);
 	if (peer->missed) {
 		peer->missed = false;
 		/* One that is only joining itself has nothing that we lack. */
@@ -152,6 +171,8 @@ static void on_member(void *context, uint8_t id, bool alive)
 	slu_info("cluster: member %u (%s) %s", id, member->name, alive ? "lives" : "is not heard any more");
 	peer->told = false;
 	peer->missed = alive;
+	if (!alive)
+		slu_usage_forget(cluster->usage, id);
 	changed = slu_members_mark(&cluster->members, id, alive, false);
 	if (alive)
 		changed |= hear(cluster, peer);
@@ -301,6 +322,7 @@ void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_ge
 	cluster->documents = documents;
 	cluster->status.hash = hash_of(config);
 	take_vips(cluster, generation);
+	slu_usage_set_generation(cluster->usage, generation);
 	if (config->cluster && config->cluster->member_count > 0)
 		take_members(cluster, config->cluster->members, config->cluster->member_count);
 	members_changed(cluster);
@@ -342,6 +364,33 @@ static int read_key(struct slu_cluster *cluster)
 	return 0;
 }
 
+static void read_counts(void *context, bool backend, uint32_t live, uint64_t *present, uint64_t *untold)
+{
+	struct slu_cluster *cluster = context;
+	struct slu_live_counters counters;
+
+	if (backend)
+		slu_dataplane_backend_counters(cluster->settings.dp, live, &counters);
+	else
+		slu_dataplane_listener_counters(cluster->settings.dp, live, &counters);
+	*present = counters.active + counters.inactive;
+	*untold = counters.untold;
+}
+
+static void set_elsewhere(void *context, uint32_t live, uint32_t sessions)
+{
+	struct slu_cluster *cluster = context;
+
+	slu_dataplane_set_elsewhere(cluster->settings.dp, live, sessions);
+}
+
+static void set_ceiling(void *context, uint32_t live, uint32_t sessions)
+{
+	struct slu_cluster *cluster = context;
+
+	slu_dataplane_set_ceiling(cluster->settings.dp, live, sessions);
+}
+
 static int prepare_sync(struct slu_cluster *cluster)
 {
 	const struct slu_config_cluster *config = cluster->config;
@@ -376,11 +425,13 @@ int slu_cluster_create(const struct slu_cluster_settings *settings, struct slu_c
 	struct slu_cluster *cluster = slu_memory_zeroed(1, sizeof(*cluster));
 	const struct slu_config_cluster *config = settings->config->cluster;
 	const struct slu_routes_settings routes = {.table = config->route_table};
+	const struct slu_usage_hooks usage = {cluster, read_counts, set_elsewhere, set_ceiling};
 	int error;
 
 	*result = cluster;
 	cluster->settings = *settings;
 	cluster->config = config;
+	cluster->usage = slu_usage_create(&usage);
 	error = read_key(cluster);
 	if (!error) {
 		error = slu_epoch_raise(settings->config->state_dir, 0, &cluster->epoch);
@@ -543,6 +594,7 @@ void slu_cluster_destroy(struct slu_cluster *cluster)
 		return;
 	slu_cluster_stop(cluster);
 	free((void *)(uintptr_t)slu_dataplane_publish_cluster(cluster->settings.dp, NULL));
+	slu_usage_free(cluster->usage);
 	free(cluster->vips);
 	explicit_bzero(cluster->key, sizeof(cluster->key));
 	free(cluster);

@@ -8,6 +8,7 @@
 #include "host/cluster/node_status.h"
 #include "host/cluster/routes.h"
 #include "host/cluster/shared.h"
+#include "host/cluster/usage.h"
 #include "host/sync/sync.h"
 
 #define SLU_CLUSTER_KEY_BYTES 4096u
@@ -42,6 +43,8 @@ struct slu_cluster {
 	struct slu_ip *vips;
 	uint32_t vip_count;
 	struct slu_node_status status; /* our own, as told last */
+	struct slu_usage *usage;
+	uint32_t next_count; /* of what does not fit one status */
 	uint64_t documents;
 	/* The look for sessions that still see traffic, while drained. */
 	struct {
