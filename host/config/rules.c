@@ -687,6 +687,8 @@ static void check_snat_families(struct rules *rules, uint32_t index)
 		inside[snat->sources[i].ip.family] = true;
 	for (uint32_t i = 0; i < snat->addresses.count; i++)
 	public[snat->addresses.ips[i].family] = true;
+	if (inside[0])
+		return; /* a source that could not be read */
 	for (unsigned family = 4; family <= 6; family += 2) {
 		if (inside[family] && !public[family] && snat->addresses.count > 0)
 			refuse(rules, PATH(path, "snat[%u].addresses", index),

@@ -167,6 +167,40 @@ static void check_local_addresses(struct rules *rules)
 	}
 }
 
+static bool is_home_of_any(const struct slu_config_cluster *cluster, const struct slu_ip *ip)
+{
+	for (uint32_t i = 0; i < cluster->member_count; i++)
+		for (uint32_t j = 0; j < cluster->members[i].local_count; j++) {
+			const struct slu_config_prefix *home = &cluster->members[i].locals[j];
+
+			if (home->bits != 0 && slu_ip_within(ip, &home->ip, home->bits))
+				return true;
+		}
+	return false;
+}
+
+/* Members that etcd tells of are not known yet. */
+static void check_public_addresses(struct rules *rules)
+{
+	static const char rule[] = "%s is in no member's local_prefixes: nobody would announce it";
+	const struct slu_config *config = rules->config;
+	const struct slu_config_cluster *cluster = config->cluster;
+	char path[96], text[SLU_IP_TEXT_BYTES];
+
+	for (uint32_t i = 0; i < config->snat_count && cluster->member_count; i++) {
+		const struct slu_config_addresses *list = &config->snats[i].addresses;
+
+		for (uint32_t j = 0; j < list->count; j++)
+			if (!is_home_of_any(cluster, &list->ips[j]))
+				refuse(rules, PATH(path, "snat[%u].addresses[%u]", i, list->items[j]), rule,
+					slu_ip_format(&list->ips[j], text));
+	}
+	for (uint32_t i = 0; i < config->eip_count && cluster->member_count; i++)
+		if (config->eips[i].public_ip.family != 0 && !is_home_of_any(cluster, &config->eips[i].public_ip))
+			refuse(rules, PATH(path, "eip[%u].public", i), rule,
+				slu_ip_format(&config->eips[i].public_ip, text));
+}
+
 void slu_rules_cluster(const struct slu_node *root, const struct slu_config *config, struct slu_errors *errors)
 {
 	const struct slu_node *cluster = slu_node_find(root, "cluster");
@@ -178,4 +212,5 @@ void slu_rules_cluster(const struct slu_node *root, const struct slu_config *con
 	check_own_prefixes(&rules);
 	check_source(&rules);
 	check_local_addresses(&rules);
+	check_public_addresses(&rules);
 }

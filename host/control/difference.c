@@ -213,7 +213,8 @@ static void compare_lists(
 	struct slu_difference *difference, const char *what, const char *field, const char *before, const char *after)
 {
 	if (strcmp(before, after) != 0)
-		tell(difference, "%s: %s %s -> %s", what, field, before, after);
+		tell(difference, "%s: %s %s -> %s", what, field, before[0] ? before : "none",
+			after[0] ? after : "none");
 }
 
 /* The list as one text; freed by the caller. */

@@ -114,6 +114,67 @@ static const struct row bad[] = {
 			"doc:3:96 local_addresses[7]: ::ffff:1.2.3.4 is an IPv4-mapped address; write it as IPv4",
 			"doc:3:114 local_addresses[8]: :: is the unspecified address",
 			"doc:3:120 local_addresses[9]: \"x\" is no IPv4 or IPv6 address"}},
+	{"snat_without_keys__names_each", HEAD "snat: [{}]\n",
+		{"doc:5:8 snat[0]: key addresses is missing", "doc:5:8 snat[0]: key name is missing",
+			"doc:5:8 snat[0]: key sources is missing"}},
+	{"snat_source_with_host_bits__is_refused",
+		HEAD "snat: [{name: n, sources: [198.18.2.1/24], addresses: [198.18.1.150]}]\n",
+		{"doc:5:28 snat[0].sources[0]: has bits set behind its prefix"}},
+	{"snat_without_sources_or_addresses__is_refused", HEAD "snat: [{name: n, sources: [], addresses: []}]\n",
+		{"doc:5:27 snat[0].sources: at least one prefix is needed",
+			"doc:5:42 snat[0].addresses: at least one address is needed"}},
+	{"snat_ports_backwards__are_refused",
+		HEAD "snat: [{name: n, sources: [198.18.2.0/24], addresses: [198.18.1.150], ports: 9-8}]\n",
+		{"doc:5:78 snat[0].ports: the range ends before it begins"}},
+	{"snat_with_fewer_ports_than_workers__is_refused",
+		HEAD "workers: 4\nsnat: [{name: n, sources: [198.18.2.0/24], addresses: [198.18.1.150], ports: 7-9}]\n",
+		{"doc:6:78 snat[0].ports: a range of 3 ports is too small for 4 workers"}},
+	{"snat_of_two_families_with_one_address__is_refused",
+		HEAD "snat: [{name: n, sources: [198.18.2.0/24, \"fd00:2::/64\"], addresses: [198.18.1.150]}]\n",
+		{"doc:5:70 snat[0].addresses: has IPv6 sources and needs an IPv6 address: addresses are not translated "
+		 "between families"}},
+	{"snat_address_without_a_source_of_its_family__is_refused",
+		HEAD "snat: [{name: n, sources: [198.18.2.0/24], addresses: [198.18.1.150, \"fd00:1::1\"]}]\n",
+		{"doc:5:27 snat[0].sources: has an IPv6 address but no IPv6 source"}},
+	{"snat_sources_given_twice__are_refused",
+		HEAD "snat:\n- {name: n, sources: [198.18.2.0/24], addresses: [198.18.1.150]}\n"
+		     "- {name: o, sources: [198.18.3.0/24, 198.18.2.0/24], addresses: [198.18.1.151]}\n",
+		{"doc:7:38 snat[1].sources[1]: is snat[0].sources[0] already"}},
+	{"snat_at_a_used_address__is_refused",
+		HEAD
+		"snat:\n- {name: n, sources: [198.18.2.0/24], addresses: [198.18.2.99-198.18.2.100, 198.18.1.255]}\n"
+		"- {name: o, sources: [198.18.3.0/24], addresses: [198.18.2.99]}\n",
+		{"doc:6:51 snat[0].addresses[0]: 198.18.2.100 is in local_addresses[0] already",
+			"doc:6:77 snat[0].addresses[1]: is the broadcast address of the network of port p0",
+			"doc:7:51 snat[1].addresses[0]: 198.18.2.99 is an address of snat \"n\" already"}},
+	{"snat_with_too_many_addresses__is_refused",
+		HEAD "snat: [{name: n, sources: [198.18.2.0/24], addresses: [198.19.0.0-198.19.1.0]}]\n",
+		{"doc:5:56 snat[0].addresses[0]: more than 256 addresses in all"}},
+	{"eip_at_a_virtual_address__is_refused",
+		HEAD "listeners: [" LISTENER "]\neip: [{name: e, public: 198.18.1.100, private: 198.18.2.11}]\n",
+		{"doc:6:25 eip[0].public: 198.18.1.100 is the address of listener \"l1\" already"}},
+	{"eip_of_two_families__is_refused", HEAD "eip: [{name: e, public: 198.18.1.160, private: \"fd00::1\"}]\n",
+		{"doc:5:48 eip[0].private: is IPv6 but the public address is IPv4: addresses are not translated "
+		 "between "
+		 "families"}},
+	{"eips_of_one_private_address__are_refused",
+		HEAD "eip:\n- {name: e, public: 198.18.1.160, private: 198.18.2.11}\n"
+		     "- {name: g, public: 198.18.1.161, private: 198.18.2.11}\n",
+		{"doc:7:44 eip[1].private: 198.18.2.11 is the private address of eip \"e\" already"}},
+	{"eip_for_an_address_of_the_balancer__is_refused",
+		HEAD "eip: [{name: e, public: 198.18.1.160, private: 198.18.2.100}]\n",
+		{"doc:5:48 eip[0].private: 198.18.2.100 is in local_addresses[0]: packets would come back to this "
+		 "node"}},
+	{"names_of_listeners_and_outbound_services__are_of_one_kind",
+		HEAD "listeners: [" LISTENER "]\n"
+		     "snat: [{name: l1, sources: [198.18.2.0/24], addresses: [198.18.1.150]}]\n"
+		     "eip: [{name: l1, public: 198.18.1.160, private: 198.18.2.11}]\n",
+		{"doc:6:15 snat[0].name: \"l1\" is taken by listeners[0] already",
+			"doc:7:14 eip[0].name: \"l1\" is taken by listeners[0] already",
+			"doc:7:14 eip[0].name: \"l1\" is taken by snat[0] already"}},
+	{"internal_prefix_with_host_bits__is_refused", HEAD "metering: {internal: [10.0.0.1/8], external: []}\n",
+		{"doc:5:23 metering.internal[0]: has bits set behind its prefix",
+			"doc:5:36 metering.external: unknown key; did you mean internal?"}},
 	{"range_backwards__is_refused", VERSION PORTS "local_addresses: [198.18.2.9-198.18.2.1]\n",
 		{"doc:3:19 local_addresses[0]: the range's end must be of the same family and not before its "
 		 "beginning"}},
@@ -275,6 +336,14 @@ static const struct row bad[] = {
 	{"nine_members__are_refused", HEAD SELF "  members: [" MEMBER1 ", a, b, c, d, e, f, g, h]\n",
 		{"doc:10:12 cluster.members: has 9 members, at most 8 are allowed",
 			"doc:10:12 cluster.members: this node, id 1, is not among the members"}},
+	{"public_addresses_that_no_member_announces__are_refused",
+		VERSION PORTS
+		"local_addresses: [198.18.2.100]\n" GROUPS
+		"snat: [{name: n, sources: [10.0.0.0/8], addresses: [198.18.2.7, 198.18.3.7, 198.18.4.7]}]\n"
+		"eip: [{name: e, public: 198.18.5.1, private: 10.0.0.1}]\n" SELF MEMBERS,
+		{"doc:5:77 snat[0].addresses[2]: 198.18.4.7 is in no member's local_prefixes: nobody would announce it",
+			"doc:6:25 eip[0].public: 198.18.5.1 is in no member's local_prefixes: nobody would announce "
+			"it"}},
 	{"local_range_outside_the_home_prefixes__is_refused_once",
 		VERSION PORTS "local_addresses: [198.18.2.100, 198.18.2.254-198.18.3.5]\n" GROUPS SELF MEMBERS,
 		{"doc:3:33 local_addresses[1]: 198.18.3.0 is in none of cluster.local_prefixes: the cluster would "
@@ -680,6 +749,36 @@ static void same_address_for_other_protocol_port_or_network__is_accepted(void **
 	slu_config_free(config);
 }
 
+static void outbound_services__are_read(void **state)
+{
+	struct slu_config *config = good(HEAD
+		"snat:\n- {name: n, sources: [198.18.2.0/24, 198.18.2.128/25, \"fd00:2::/64\"], addresses: "
+		"[198.18.1.150-198.18.1.152, \"fd00:1::150\"], ports: 2000-2999, offload: {threshold_packets: 9}}\n"
+		"eip: [{name: e, public: 198.18.1.160, private: 198.18.2.11, offload: {enabled: false}, timeouts: "
+		"{udp_s: 8}}]\n"
+		"metering: {internal: [10.0.0.0/8, \"fd00::/8\"]}\n");
+	const struct slu_config_outbound *snat = &config->snats[0], *eip = &config->eips[0];
+	char text[SLU_IP_TEXT_BYTES];
+
+	(void)state;
+	assert_int_equal(config->snat_count, 1);
+	assert_int_equal(snat->source_count, 3);
+	assert_int_equal(snat->sources[1].bits, 25);
+	assert_int_equal(snat->addresses.count, 4);
+	assert_string_equal(slu_ip_format(&snat->addresses.ips[2], text), "198.18.1.152");
+	assert_int_equal(snat->port_first, 2000);
+	assert_int_equal(snat->port_last, 2999);
+	assert_true(snat->offload);
+	assert_int_equal(snat->offload_threshold_packets, 9);
+	assert_int_equal(config->eip_count, 1);
+	assert_string_equal(slu_ip_format(&eip->private_ip, text), "198.18.2.11");
+	assert_false(eip->offload);
+	assert_int_equal(eip->timeouts.udp, 8);
+	assert_int_equal(eip->timeouts.established, 900);
+	assert_int_equal(config->internal_count, 2);
+	slu_config_free(config);
+}
+
 static void json__is_read_as_yaml(void **state)
 {
 	struct slu_config *config =
@@ -702,7 +801,11 @@ static void dump__is_read_back_to_the_same_document(void **state)
 			     "- {name: b, check: {type: http, status: 200-204, host: x}, scheduler: rr, backends: "
 			     "[{name: b1, address: 198.18.2.1, port: 8}]}\n"
 			     "listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 8-9, vpc: 5, group: b, "
-			     "timeouts: {udp_s: 9}, max_sessions: 5, offload: {enabled: false}}]\n");
+			     "timeouts: {udp_s: 9}, max_sessions: 5, offload: {enabled: false}}]\n"
+			     "snat: [{name: s, sources: [10.0.0.0/8], addresses: [198.18.1.70-198.18.1.71], ports: "
+			     "5000-6000, offload: {enabled: false}, timeouts: {syn_sent_s: 3}}]\n"
+			     "eip: [{name: e, public: \"fd00::9\", private: \"fd01::9\", vpc: 7}]\n"
+			     "metering: {internal: [10.0.0.0/8]}\n");
 	char *text = slu_config_dump(config), *again;
 	struct slu_config *other = good(text);
 	const struct slu_config_check *check = &other->groups[0].check;
@@ -712,6 +815,11 @@ static void dump__is_read_back_to_the_same_document(void **state)
 	assert_string_equal(text, again);
 	assert_int_equal(other->listeners[0].timeouts.udp, 9);
 	assert_int_equal(other->listeners[0].max_sessions, 5);
+	assert_int_equal(other->snats[0].addresses.count, 2);
+	assert_int_equal(other->snats[0].port_last, 6000);
+	assert_int_equal(other->snats[0].timeouts.syn_sent, 3);
+	assert_int_equal(other->eips[0].vpc, 7);
+	assert_int_equal(other->internal_count, 1);
 	assert_int_equal(check->send_bytes, 6);
 	assert_memory_equal(check->send,
 		"\0\x7f\xff\x80"
@@ -783,6 +891,7 @@ int main(void)
 		cmocka_unit_test(document_of_a_cluster__takes_everything_else_from_the_node),
 		cmocka_unit_test(document_of_a_cluster__is_refused_with_its_own_places),
 		cmocka_unit_test(same_address_for_other_protocol_port_or_network__is_accepted),
+		cmocka_unit_test(outbound_services__are_read),
 		cmocka_unit_test(json__is_read_as_yaml),
 		cmocka_unit_test(dump__is_read_back_to_the_same_document),
 		cmocka_unit_test(settings_that_need_a_restart__are_each_named),

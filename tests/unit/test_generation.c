@@ -323,6 +323,98 @@ static void difference__tells_every_change_in_a_sentence(void **state)
 	slu_config_free(after);
 }
 
+#define OUTBOUND                                                                                                       \
+	"snat: [{name: n, sources: [198.18.4.0/24, \"fd00:4::/64\"], addresses: [198.18.2.7, 198.18.3.7, "             \
+	"\"fd00:2::7\"]}]\neip: [{name: e, public: 198.18.3.8, private: 198.18.4.8}]\n"
+
+static void outbound_services__stand_beside_the_listeners(void **state)
+{
+	struct slu_config *config = parse(
+		HEAD "groups: [{name: g, backends: []}]\n"
+		     "listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 80, group: g}]\n" OUTBOUND);
+	struct slu_generation *first = compile(*state, config, NULL, true),
+			      *second = compile(*state, config, first, false);
+	const struct slu_outbound *snat = &first->outbound[0], *eip = &first->outbound[1];
+
+	assert_int_equal(first->outbound_count, 2);
+	assert_int_equal(snat->service.mode, SLU_MODE_SNAT);
+	assert_int_equal(eip->service.mode, SLU_MODE_EIP);
+	assert_ptr_equal(first->listener_by_live[snat->service.live], &snat->service);
+	assert_ptr_equal(first->listener_by_live[eip->service.live], &eip->service);
+	assert_int_not_equal(snat->service.live, first->listeners[0].live);
+	assert_int_equal(second->outbound[0].service.id, snat->service.id);
+	assert_int_equal(second->outbound[1].service.id, eip->service.id);
+	assert_int_equal(snat->source_count, 2);
+	/* Alone, a node gives out every address. */
+	assert_int_equal(snat->address_count[0], 2);
+	assert_int_equal(snat->own_count[0], 2);
+	assert_int_equal(snat->own_count[1], 1);
+	assert_int_equal(eip->own_count[0], 1);
+	slu_compile_free(second);
+	slu_compile_free(first);
+	slu_config_free(config);
+}
+
+static void node_of_a_cluster__gives_out_public_addresses_of_its_home_prefixes(void **state)
+{
+	struct slu_config *config = parse(HEAD OUTBOUND
+		"cluster: {id: 2, interface: s, address: 198.18.9.2, local_prefixes: [198.18.2.100/32, "
+		"\"fd00:2::/64\", "
+		"198.18.3.0/24], members: [{id: 1, name: a, address: 198.18.9.1, local_prefixes: [198.18.2.0/28]}, "
+		"{id: 2, name: b, address: 198.18.9.2, local_prefixes: [198.18.2.100/32, \"fd00:2::/64\", "
+		"198.18.3.0/24]}]}\n");
+	struct slu_generation *generation = compile(*state, config, NULL, true);
+	const struct slu_outbound *snat = &generation->outbound[0];
+	char text[SLU_IP_TEXT_BYTES];
+
+	assert_int_equal(snat->address_count[0], 2);
+	assert_int_equal(snat->own_count[0], 1);
+	assert_string_equal(slu_ip_format(&snat->addresses[0][0], text), "198.18.3.7");
+	assert_string_equal(slu_ip_format(&snat->addresses[0][1], text), "198.18.2.7");
+	assert_int_equal(snat->own_count[1], 1);
+	assert_int_equal(generation->outbound[1].own_count[0], 1);
+	slu_compile_free(generation);
+	slu_config_free(config);
+}
+
+static void difference__of_outbound_services__is_told_too(void **state)
+{
+	struct slu_config *before = parse(HEAD OUTBOUND), *none = parse(HEAD);
+	struct slu_config *after = parse(HEAD
+		"snat: [{name: n, sources: [198.18.4.0/23], addresses: [198.18.2.7], ports: 2000-3000, timeouts: "
+		"{udp_s: 9}}]\neip: [{name: e, public: 198.18.3.9, private: 198.18.4.8, offload: {enabled: false}}]\n"
+		"metering: {internal: [10.0.0.0/8]}\n");
+	static const char *const expected[] = {"snat n: sources 198.18.4.0/24,fd00:4::/64 -> 198.18.4.0/23",
+		"snat n: addresses 198.18.2.7,198.18.3.7,fd00:2::7 -> 198.18.2.7",
+		"snat n: ports 1024-65535 -> 2000-3000", "snat n: timeouts.udp_s 300 -> 9",
+		"eip e: public 198.18.3.8 -> 198.18.3.9", "eip e: offload.enabled true -> false",
+		"metering: internal none -> 10.0.0.0/8"};
+	static const char *const gone[] = {"snat n: removed", "eip e: removed"};
+	static const char *const come[] = {
+		"snat n: added, sources 198.18.4.0/24,fd00:4::/64, addresses 198.18.2.7,198.18.3.7,fd00:2::7, ports "
+		"1024-65535",
+		"eip e: added, 198.18.3.8 for 198.18.4.8"};
+	const struct {
+		const struct slu_config *from, *to;
+		const char *const *lines;
+		size_t count;
+	} rows[] = {{before, after, expected, 7}, {before, none, gone, 2}, {none, before, come, 2}};
+
+	(void)state;
+	for (size_t r = 0; r < 3; r++) {
+		struct slu_difference difference;
+
+		slu_difference_report(rows[r].from, rows[r].to, &difference);
+		assert_int_equal(difference.count, rows[r].count);
+		for (size_t i = 0; i < difference.count; i++)
+			assert_string_equal(difference.lines[i], rows[r].lines[i]);
+		slu_difference_clear(&difference);
+	}
+	slu_config_free(before);
+	slu_config_free(after);
+	slu_config_free(none);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -337,6 +429,10 @@ int main(void)
 		cmocka_unit_test(weighted_order__gives_every_stretch_its_share),
 		cmocka_unit_test(weighted_order_of_many__is_scaled_and_forgets_nobody),
 		cmocka_unit_test(difference__tells_every_change_in_a_sentence),
+		cmocka_unit_test_setup_teardown(outbound_services__stand_beside_the_listeners, start, stop),
+		cmocka_unit_test_setup_teardown(
+			node_of_a_cluster__gives_out_public_addresses_of_its_home_prefixes, start, stop),
+		cmocka_unit_test(difference__of_outbound_services__is_told_too),
 	};
 
 	return cmocka_run_group_tests_name("generation", tests, NULL, NULL);
