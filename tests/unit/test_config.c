@@ -532,7 +532,8 @@ static void values_given__are_read(void **state)
 		"  backends: [{name: b1, address: 198.18.2.11, weight: 0}]\n"
 		"listeners:\n"
 		"- {name: l, address: 198.18.1.9, protocol: udp, ports: 5-7, mode: nat, vpc: 16777215, group: web,\n"
-		"   offload: {enabled: false, threshold_packets: 9}, max_sessions: 77, timeouts: {udp_s: 7, close_s: 2}}\n");
+		"   offload: {enabled: false, threshold_packets: 9}, max_sessions: 77, timeouts: {udp_s: 7, close_s: "
+		"2}}\n");
 	const struct slu_config_check *check = &config->groups[1].check;
 	const struct slu_config_listener *listener = &config->listeners[0];
 	char text[SLU_IP_TEXT_BYTES];

@@ -945,6 +945,59 @@ static void sync__same_creator_again__the_younger_is_the_one_that_lives(void **s
 	assert_int_equal(s.flow.sport, arrived.sport);
 }
 
+static void sync__finished_session__gives_the_requests_to_the_next_one(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), first, next;
+	struct seen s;
+
+	(void)state;
+	first = open_synced(0, &syn);
+	assert_true(send_flags(0, &syn, FIN | ACK).sent);
+	assert_true(send_back(0, &first, FIN | ACK).sent);
+	deliver(0);
+	assert_int_equal(only_session(1).state, SLU_TCP_TIME_WAIT);
+	advance(2 * SECOND);
+	next = open_synced(1, &syn); /* the client comes again, by another way */
+	deliver(1);
+	s = send_data(0, &syn);
+	assert_true(s.sent);
+	fixture_assert_ip(&s.flow.src, &next.src);
+	assert_int_equal(s.flow.sport, next.sport);
+	assert_int_equal(sessions(0), 2);
+}
+
+static void sync__session_that_yields__leaves_its_replies_alone_to_the_card(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+	struct slu_offload_request request;
+	unsigned int removed = 0, installed[2] = {0};
+
+	(void)state;
+	slu_offload_enable(nodes[1].dp, true);
+	open_synced(0, &syn);
+	advance(2 * SECOND);
+	arrived = open_synced(1, &syn);
+	slu_worker_offload_flush(nodes[1].w);
+	while (slu_offload_next(nodes[1].dp, &request))
+		assert_true(slu_offload_done(nodes[1].dp, request.session, (enum slu_dir)request.dir, true));
+	deliver(0);
+	while (slu_offload_next(nodes[1].dp, &request)) {
+		assert_int_equal(request.op, SLU_OFFLOAD_REMOVE);
+		slu_offload_removed(nodes[1].dp, request.session, (enum slu_dir)request.dir, 0, 0);
+		removed++;
+	}
+	assert_int_equal(removed, 2);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_true(send_back(1, &arrived, ACK).sent);
+	slu_worker_offload_flush(nodes[1].w);
+	while (slu_offload_next(nodes[1].dp, &request)) {
+		installed[request.dir]++;
+		assert_true(slu_offload_done(nodes[1].dp, request.session, (enum slu_dir)request.dir, false));
+	}
+	assert_int_equal(installed[SLU_DIR_REPLY], 1);
+	assert_int_equal(installed[SLU_DIR_REQUEST], 0);
+}
+
 static void sync__reply_tuple_of_our_home__is_ours(void **state)
 {
 	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
@@ -1263,10 +1316,12 @@ static void sync__several_workers__conflict_is_settled_between_them(void **state
 		deliver(0);
 		flow = syn;
 		flow.flags = ACK;
-		s = send_to(1, (i + 1) % WORKERS, CLIENT_PORT, &flow, &by);
-		assert_true(s.sent);
+		for (uint32_t worker = 0; worker < WORKERS; worker++) {
+			s = send_to(1, worker, CLIENT_PORT, &flow, &by);
+			assert_true(s.sent);
+			assert_int_equal(s.flow.sport, theirs.sport);
+		}
 		/* and gives its client's packets away, but keeps its own replies. */
-		assert_int_equal(s.flow.sport, theirs.sport);
 		flow = fixture_reply(&arrived, SYN | ACK);
 		s = send_to(1, i % WORKERS, BACKEND_PORT, &flow, &by);
 		assert_true(s.sent);
@@ -1662,6 +1717,8 @@ int main(void)
 		BOTH(sync__as_old_as_each_other__the_smaller_node_wins),
 		BOTH(sync__winner_ends__the_other_gets_the_requests_back),
 		BOTH(sync__same_creator_again__the_younger_is_the_one_that_lives),
+		BOTH(sync__finished_session__gives_the_requests_to_the_next_one),
+		BOTH(sync__session_that_yields__leaves_its_replies_alone_to_the_card),
 		BOTH(sync__reply_tuple_of_our_home__is_ours),
 		BOTH(sync__listener_unknown__session_forwards_and_is_bound_later),
 		BOTH(sync__backend_unknown__session_keeps_its_listener),
