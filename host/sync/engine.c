@@ -265,8 +265,10 @@ void slu_sync_destroy(struct slu_sync *sync)
 	free_event(sync->tick);
 	free_event(sync->wake);
 	free_event(sync->told_event);
-	if (sync->base)
+	if (sync->base) {
+		event_base_loop(sync->base, EVLOOP_NONBLOCK); /* streams that were freed end here */
 		event_base_free(sync->base);
+	}
 	close_descriptor(sync->multicast);
 	close_descriptor(sync->wake_fd);
 	close_descriptor(sync->told_fd);

@@ -160,7 +160,7 @@ struct slu_engine_peer *slu_peers_find(struct slu_sync *sync, uint8_t id); /* NU
 void slu_peers_replace(struct slu_sync *sync, const struct slu_sync_peer_address *peers, uint32_t count);
 void slu_peers_heard(struct slu_sync *sync, struct slu_engine_peer *peer);
 /* Something from this number on is missing; certain: though it came. */
-void slu_peers_gap(struct slu_sync *sync, struct slu_engine_peer *peer, uint64_t from, bool certain);
+void slu_peers_gap(struct slu_engine_peer *peer, uint64_t from, bool certain);
 /* Who fell silent; what is to be fetched. */
 void slu_peers_tick(struct slu_sync *sync, uint64_t now_ms);
 void slu_peers_join_all(struct slu_sync *sync);

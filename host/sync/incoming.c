@@ -46,7 +46,7 @@ static void give_up(struct slu_sync *sync)
 	in->given = in->datagram.record_count;
 	in->stuck = false;
 	if (in->from)
-		slu_peers_gap(sync, in->from, in->sequence, true);
+		slu_peers_gap(in->from, in->sequence, true);
 }
 
 /* ------------------------------------------------------------------ judging */
@@ -121,7 +121,7 @@ static bool note_sequence(struct slu_sync *sync, struct slu_engine_peer *p, cons
 	/* What was sent before we first heard of the member is fetched too, but it is no loss. */
 	if (verdict == SLU_REPLAY_NEW)
 		SLU_ENGINE_COUNT(p->count.lost, missing);
-	slu_peers_gap(sync, p, t->sequence - missing, false);
+	slu_peers_gap(p, t->sequence - missing, false);
 	return true;
 }
 

