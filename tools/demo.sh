@@ -216,7 +216,7 @@ cluster_act() {
 	set +e
 	claim 'three nodes joined, and the router has three next hops to the listeners, IPv4 and IPv6' \
 		lab_until 20 'the cluster' cluster_is_whole
-	start_traffic s 300
+	start_traffic s 200
 	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count s
 	claim 'every node has the sessions of all' lab_until 5 'sessions' every_node_has 240
 	claim 'the cards carry both directions of half of them, the agents the rest' lab_until 20 'cards' cards_carry_half
