@@ -21,3 +21,10 @@ UNIT_TESTS += $(TEST_SHARED)
 $(B)/tests/unit/test_usage: $(B)/tests/unit/test_usage.o $(B)/host/cluster/usage.o $(B)/host/config/memory.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_usage
+
+# Compiled whole with the sanitizers, as tests/build.mk does for its own.
+$(B)/tests/fuzz/fuzz_cluster: tests/fuzz/fuzz_cluster.c $(patsubst %,host/cluster/%.c,catalog etcd_value node_status registry) \
+		$(wildcard host/config/*.c) host/control/ip.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^ -lyaml -ljansson -lcrypto
+FUZZERS += $(B)/tests/fuzz/fuzz_cluster

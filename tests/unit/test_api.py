@@ -199,6 +199,9 @@ def bad_requests__are_refused_with_json(agent):
         ("GET", "/v1/node/drain", None, 405),
         ("POST", "/v1/node/drain?now=1", "", 400),
         ("GET", "/v1/cluster?x=1", None, 400),
+        ("GET", "/v1/cluster/config", None, 405),
+        ("POST", "/v1/cluster/config?force=1", "{}", 400),
+        ("POST", "/v1/cluster/config", "#" * (16 * 2**20 + 1), 413),
         ("GET", "/v1/groups/web/backends/b1/weight", None, 405),
         ("GET", "/v1/listeners?x=1", None, 400),
         ("GET", "/v1/sessions?limit=-1", None, 400),
@@ -326,6 +329,8 @@ def node_that_is_alone__has_no_cluster_to_show_or_to_leave(agent):
     for method, target in [("GET", "/v1/cluster"), ("POST", "/v1/node/drain"), ("POST", "/v1/node/undrain")]:
         answer, refusal = agent.call(method, target, "" if method == "POST" else None)
         equal((answer.status, refusal["error"]), (404, "this node is alone: its document has no cluster"))
+    answer, refusal = agent.call("POST", "/v1/cluster/config", "version: 1")
+    equal((answer.status, refusal["errors"][0]["path"]), (422, "cluster.etcd"))
     session = agent.get("/v1/sessions?limit=1")["sessions"][0]
     equal((session["node"], session["passive"]), (None, False))
     code, text, _ = agent.ctl("node")
@@ -422,7 +427,7 @@ def sluicectl_apply__prints_each_error_on_a_line(agent):
 def sluicectl__tells_wrong_usage_and_a_missing_agent_apart(agent):
     for arguments in [[], ["dance"], ["listeners", "more"], ["apply"], ["apply", "/nonexistent"], ["weight", "web", "b1"],
                       ["weight", "web", "b1", "x"], ["weight", "web/x", "b1", "1"], ["sessions", "--limit", "0"], ["--colour"],
-                      ["node", "leave"], ["node", "drain", "now"], ["node", "drain", "--wait", "x"], ["cluster", "x"]]:
+                      ["node", "leave"], ["cluster", "apply"], ["cluster", "apply", "/nonexistent"], ["node", "drain", "now"], ["node", "drain", "--wait", "x"], ["cluster", "x"]]:
         equal((arguments, agent.ctl(*arguments)[0]), (arguments, 2))
     equal(agent.ctl("--help")[0], 0)
     code, text, errors = agent.ctl("-s", "/nonexistent/api.sock", "card")
