@@ -41,7 +41,8 @@ tests/unit/test_cluster_model.py: $(B)/tests/unit/sync_capacity $(B)/tests/bench
 $(B)/tests/chaos/clock.so: tests/chaos/clock.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -fPIC -shared -o $@ $<
-chaos: $$(PROGRAMS) $(B)/tests/chaos/clock.so ## random faults of a cluster, nobody may be lost: DURATION_S=600 SEED=n SYNC=off (as root)
+PROGRAMS += $(B)/tests/chaos/clock.so
+chaos: $$(PROGRAMS) ## random faults of a cluster, nobody may be lost: DURATION_S=600 SEED=n SYNC=off (as root)
 	@DURATION_S=$(or $(DURATION_S),600) SEED=$(SEED) SYNC=$(or $(SYNC),on) tests/chaos/run.sh
 UNIT_TESTS += tests/unit/test_chaos.py
 tests/unit/test_chaos.py: $(B)/tests/chaos/clock.so

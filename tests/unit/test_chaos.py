@@ -28,7 +28,7 @@ def load(name):
 
 
 sys.dont_write_bytecode = True
-plan, flows = load("plan"), load("flows")
+plan, flows, unasked = load("plan"), load("flows"), load("unasked")
 
 
 def test(function):
@@ -176,6 +176,20 @@ def monotonic_clock_of_an_agent__began_at_another_time():
     out = subprocess.run(["tests/chaos/agent.sh", "2", "/usr/bin/python3", "-c", program], check=True, capture_output=True, text=True,
                          env=dict(os.environ, LAB="/nonexistent", LAB_BUILD=os.path.abspath(BUILD))).stdout
     assert abs(float(out) - time.monotonic() - 200000) < 5, out
+
+
+@test
+def next_hops_that_nobody_took_away__are_told_from_those_of_a_fault():
+    def state(second, nodes):
+        return [f"[2026-11-23T20:00:{second:02}.500000] 198.18.10.1 proto bird metric 32 "] + [
+            f"\tnexthop via 198.18.1.1{node} dev north weight 1 " for node in nodes] if len(nodes) > 1 else [
+            f"[2026-11-23T20:00:{second:02}.500000] 198.18.10.1 via 198.18.1.1{nodes[0]} dev north proto bird metric 32 "]
+
+    lines = (state(1, [1, 2, 3]) + state(10, [1, 3]) + ["[2026-11-23T20:00:11.000000] 198.18.65.0/24 via 198.18.2.13 dev south proto bird metric 32"]
+             + state(20, [3]) + ["[2026-11-23T20:00:21.000000] Deleted 198.18.10.1 via 198.18.1.13 dev north proto bird metric 32 "] + state(22, [1, 2, 3]) + state(40, [2, 3]))
+    begin = unasked.datetime.datetime.fromisoformat("2026-11-23T20:00:00").timestamp()
+    faults = [f"{begin + 9} {begin + 30} 2", f"{begin + 39} {begin + 45} 1"]
+    equal([(round(when - begin, 1), node) for when, node in unasked.unasked(lines, faults, "198.18.10.1")], [(20.5, 1)])
 
 
 @test
