@@ -11,7 +11,7 @@
 #include "host/metering/metering_file.h"
 #include "host/offload/flow_map.h"
 
-#define KEEP_S 1
+#define KEEP_MS 500 /* and the card's counters are half a second old at most */
 #define BATCH 64
 /* Ids of totals whose listener's name is another now: the table of ids was lost. Given ids are far below. */
 #define LOST_IDS 0x80000000u
@@ -267,7 +267,7 @@ void slu_metering_set_generation(struct slu_metering *m, const struct slu_genera
 int slu_metering_create(
 	struct event_base *base, struct slu_dataplane *dp, const char *state_dir, struct slu_metering **metering)
 {
-	const struct timeval period = {.tv_sec = KEEP_S};
+	const struct timeval period = {.tv_usec = KEEP_MS * 1000};
 	struct slu_metering *m = slu_memory_zeroed(1, sizeof(*m));
 	int result = slu_metering_file_open(&m->file, state_dir, &m->kept, &m->kept_count, &m->kept_ms);
 

@@ -18,7 +18,7 @@
 #define IN_FLIGHT_MAX (SLU_FLOW_QUEUE - 64)
 #define PULL_BATCH 64
 #define DRAIN_US 1000000
-#define QUERY_CYCLE_MS 1000
+#define QUERY_CYCLE_MS 500
 #define QUERIES_MAX 512
 #define QUERIES_US 4000 /* a card may take its time; the control thread has other work */
 #define SWEEP_FLOWS 1024
