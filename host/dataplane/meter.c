@@ -45,10 +45,10 @@ void slu_meter_fini(struct slu_meters *m)
 uint32_t slu_meter_get(struct slu_meters *m, const struct slu_meter_key *key)
 {
 	struct slu_meter_area *area = m->area;
-	uint32_t *place = place_of(m, key);
+	uint32_t *place = place_of(m, key), known = *place;
 
-	if (*place)
-		return *place;
+	if (known)
+		return known;
 	if (key->backend_id && area->used >= SLU_METERS_OF_PAIRS) {
 		struct slu_meter_key shared = *key;
 
