@@ -160,7 +160,7 @@ chaos_judge() {
 	shift 4
 	lab_stamp "$name" client --tcp "198.18.10.1,4001,$card" --tcp "198.18.10.1,4002,$software" \
 		--tcp "fd00:10::1,4001,$card" --tcp "fd00:10::1,4002,$software" \
-		--udp "198.18.10.1,4001,$udp" --udp "fd00:10::1,4002,$udp" --ramp 3000 --log "$LAB/log/$name.json" "$@"
+		--udp "198.18.10.1,4001,$udp" --udp "fd00:10::1,4002,$udp" --ramp 3000 --log "$LAB/log/$name-connections.json" "$@"
 }
 
 # -- the lanes --
