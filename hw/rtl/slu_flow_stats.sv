@@ -79,6 +79,16 @@ module slu_flow_stats #(
     logic [47:0] bytes;
   } delta_t;
 
+  // What comes in, one word: an update, or an operation (want), which has no time, packets and bytes.
+  typedef struct packed {
+    logic        clear;
+    logic        want;
+    logic [3:0]  tag;
+    logic        count;
+    logic [15:0] bytes;
+    logic [39:0] last_seen;
+  } event_t;
+
   // Neighbouring flow ids fall into different sets, and so do ids that differ in high bits only.
   function automatic logic [SetBits-1:0] set_of(input logic [FlowIdBits-1:0] flow);
     set_of = flow[SetBits-1:0] ^ SetBits'(flow >> SetBits);
@@ -108,7 +118,7 @@ module slu_flow_stats #(
   logic                  s1_valid_q, s1_go, s0_go, s0_take;
   logic [FlowIdBits-1:0] s0_flow, s1_flow_q;
   logic [SetBits-1:0]    s0_set, s1_set_q;
-  delta_t                s1_delta_q;
+  event_t                s1_event_q;
   logic [39:0]           now_q;  // time of last_seen
   logic                  in_range;
 
@@ -122,7 +132,8 @@ module slu_flow_stats #(
 
   // -- stage 1: find the line or take one --
   logic [Ways*(TagBits+1)-1:0] s1_tags_q, s1_tags_new;
-  logic [Ways-1:0]             hit, busy, full;
+  logic [Ways-1:0]             busy, full;
+  logic [TagBits:0]            s1_tag;
   logic [1:0]                  way, victim;
   logic                        found, free, s1_fresh, s1_enqueue, s1_set_tag;
   logic [LineBits-1:0]         s1_line;
@@ -136,24 +147,24 @@ module slu_flow_stats #(
 
   assign busy = busy_u[s1_set_q] ^ busy_b[s1_set_q];
   assign full = full_u[s1_set_q] ^ full_r[s1_set_q];
+  assign s1_tag = {1'b1, s1_flow_q[FlowIdBits-1:SetBits]};
   always_comb begin
-    hit    = '0;
+    found  = 1'b0;
     way    = '0;
     victim = '0;
     for (int w = 0; w < Ways; w++) begin
-      hit[w] = s1_tags_q[w*(TagBits+1)+:TagBits+1] == {1'b1, s1_flow_q[FlowIdBits-1:SetBits]};
-    end
-    for (int w = 0; w < Ways; w++) begin
-      if (hit[w]) way = 2'(w);
-    end
-    for (int w = 0; w < Ways; w++) begin
+      if (s1_tags_q[w*(TagBits+1)+:TagBits+1] == s1_tag) begin
+        found = 1'b1;
+        way   = 2'(w);
+      end
       if (!busy[w]) victim = 2'(w);
     end
-    found = hit != '0;
-    free  = busy != '1;
-    if (!found) way = victim;
+    free = busy != '1;
     s1_tags_new = s1_tags_q;
-    s1_tags_new[way*(TagBits+1)+:TagBits+1] = {1'b1, s1_flow_q[FlowIdBits-1:SetBits]};
+    if (!found) begin
+      way = victim;
+      s1_tags_new[way*(TagBits+1)+:TagBits+1] = s1_tag;
+    end
   end
   assign s1_go      = s1_valid_q && (found || free);
   assign s1_line    = {s1_set_q, way};
@@ -165,18 +176,18 @@ module slu_flow_stats #(
   // -- stage 2: add --
   logic                s2_valid_q, s2_fresh_q, s2_forward_q;
   logic [LineBits-1:0] s2_line_q;
-  delta_t              s2_delta_q, s2_read_q, s2_last_q, s2_old, s2_new;
+  event_t              s2_event_q;
+  delta_t              s2_read_q, s2_last_q, s2_old, s2_new;
 
   assign s2_old = s2_forward_q ? s2_last_q : s2_read_q;
   always_comb begin
-    s2_new = s2_delta_q;
-    if (s2_valid_q && !s2_fresh_q && !s2_delta_q.clear) begin
-      s2_new.clear     = s2_old.clear;
-      s2_new.want      = s2_old.want || s2_delta_q.want;
-      s2_new.tag       = s2_old.tag | s2_delta_q.tag;
-      s2_new.last_seen = s2_delta_q.last_seen != '0 ? s2_delta_q.last_seen : s2_old.last_seen;
-      s2_new.packets   = s2_old.packets + s2_delta_q.packets;
-      s2_new.bytes     = s2_old.bytes + s2_delta_q.bytes;
+    if (s2_valid_q && !s2_fresh_q && !s2_event_q.clear) begin
+      s2_new = {s2_old.clear, s2_old.want || s2_event_q.want, s2_old.tag | s2_event_q.tag,
+                s2_event_q.last_seen != '0 ? s2_event_q.last_seen : s2_old.last_seen,
+                s2_old.packets + 40'(s2_event_q.count), s2_old.bytes + 48'(s2_event_q.bytes)};
+    end else begin
+      s2_new = {s2_event_q.clear, s2_event_q.want, s2_event_q.tag, s2_event_q.last_seen, 40'(s2_event_q.count),
+                48'(s2_event_q.bytes)};
     end
   end
 
@@ -185,16 +196,9 @@ module slu_flow_stats #(
     if (s0_take) begin
       s1_flow_q  <= s0_flow;
       s1_set_q   <= s0_set;
-      s1_delta_q <= '0;
-      if (op_valid_i) begin
-        s1_delta_q.clear <= op_clear_i;
-        s1_delta_q.want  <= 1'b1;
-        s1_delta_q.tag   <= op_tag_i;
-      end else begin
-        s1_delta_q.last_seen <= now_q;
-        s1_delta_q.packets   <= 40'(fst_count_i);
-        s1_delta_q.bytes     <= fst_count_i ? 48'(fst_bytes_i) : 48'd0;
-      end
+      // One assignment in the order of event_t.
+      s1_event_q <= op_valid_i ? {op_clear_i, 1'b1, op_tag_i, 57'd0}
+                               : {6'd0, fst_count_i, fst_count_i ? fst_bytes_i : 16'd0, now_q};
       s1_tags_q  <= s1_set_tag && s1_set_q == s0_set ? s1_tags_new : tags[s0_set];
     end
     if (s0_go) s1_valid_q <= s0_take;
@@ -202,10 +206,10 @@ module slu_flow_stats #(
     if (s1_go) begin
       s2_line_q    <= s1_line;
       s2_fresh_q   <= s1_fresh;
-      s2_delta_q   <= s1_delta_q;
+      s2_event_q   <= s1_event_q;
       s2_read_q    <= deltas[s1_line];
       s2_forward_q <= s2_valid_q && s2_line_q == s1_line;
-      s2_last_q    <= s2_new;
+      if (s2_valid_q && s2_line_q == s1_line) s2_last_q <= s2_new;
     end
     if (s2_valid_q) deltas[s2_line_q] <= s2_new;
     if (init_q) begin
@@ -354,7 +358,7 @@ module slu_flow_stats #(
       r1_err_q     <= r_err_q;
       r1_read_q    <= deltas[r0_line];
       r1_forward_q <= s2_valid_q && s2_line_q == r0_line;
-      r1_last_q    <= s2_new;
+      if (s2_valid_q && s2_line_q == r0_line) r1_last_q <= s2_new;
     end
     if (m_cnt_rvalid_i && m_cnt_rready_o) begin
       r_data_q <= m_cnt_rdata_i;

@@ -12,12 +12,16 @@ SIM_DIR := $(B)/hw/sim
 SIM_CXXFLAGS = -O3 -g1 -std=gnu++17 -fPIC -Iinclude -Ihw/sim -march=x86-64-v2 -fno-exceptions \
 	-DSLU_NIC_MODEL_BUCKET_BITS=$(NIC_BUCKET_BITS) -DSLU_NIC_MODEL_FLOW_ID_BITS=$(NIC_FLOW_ID_BITS)
 
+# Verilator sets the address and data of each array write to 0 in every clock; they are only used after a write set them.
+SIM_UNZERO = -e '/^ *__Vdlyv(val|dim)[A-Za-z0-9_]* = 0;$$/d' -e '/^ *VL_ZERO_W\([0-9]+, __Vdlyvval[A-Za-z0-9_]*\);$$/d'
+
 # $(1): folder of the variant, $(2): extra options of verilator, $(3): extra options of the compiler, $(4): what these need.
 define nic_model
 $(1)/obj/Vsluice_nic.mk: $$(NIC_RTL) hw/build.mk hw/sim/build.mk
 	@mkdir -p $(1)
 	$$(VERILATOR) --cc --compiler clang -O3 -DSLU_SIM_CLOCK --x-assign fast --x-initial fast -Wno-fatal -Wno-lint $(RTL_LINT) --top-module sluice_nic \
 		$$(NIC_PARAMS) $(2) -I$$(NIC_RTL_DIR) --Mdir $(1)/obj $$(NIC_RTL)
+	@sed -i -E $$(SIM_UNZERO) $(1)/obj/*DepSet*.cpp
 	@touch $$@
 $(1)/obj/Vsluice_nic__ALL.a: $(1)/obj/Vsluice_nic.mk $(4)
 	@rm -f $(1)/obj/*.o

@@ -65,44 +65,50 @@ struct random_source {
 
 /* A request that waits for its latency. */
 struct request {
-	uint32_t next;
-	uint32_t id;
 	uint64_t addr;
-	uint32_t beats;
-	uint32_t resp;
-	uint32_t epoch; /* of DMA, see slu_nic_model_dma_drain() */
+	uint64_t due;
+	uint32_t next;
+	uint16_t id;
+	uint16_t beats;
+	uint8_t resp;
+	uint8_t epoch; /* of DMA, see slu_nic_model_dma_drain() */
 };
 
 /*
  * Requests of one channel, ordered by the clock in which they become due.
- * Requests of one id keep their order, as AXI wants.
+ * Requests of one id keep their order, as AXI wants. With one latency for all
+ * the order is that of the requests, and the pool is a ring.
  */
 template <unsigned int IDS, unsigned int DEPTH> struct delay_line {
-	static_assert(DEPTH > 0, "depth");
+	static_assert(DEPTH > 0 && (DEPTH & (DEPTH - 1)) == 0, "depth");
 	struct slot {
 		uint32_t head, tail;
 	};
-	slu_nic_latency latency;
+	request pool[DEPTH];
+	bool fixed;
+	uint32_t min_clocks, span_clocks;
+	uint32_t head, tail; /* of the ring; tail - head are in flight either way */
+	uint32_t in_flight_high;
+	/* Latency that varies: a list of requests for each clock to come. */
 	random_source *random;
 	std::unique_ptr<slot[]> wheel;
 	uint64_t mask;
-	request pool[DEPTH];
 	uint64_t last_due[IDS];
 	uint32_t free_head;
-	uint32_t in_flight;
-	uint32_t in_flight_high;
 	slot ready; /* due, in order */
 
 	void init(slu_nic_latency range, random_source *source)
 	{
 		uint64_t size = 2;
-		latency = range;
-		if (latency.min_clocks == 0)
-			latency.min_clocks = 1;
-		if (latency.max_clocks < latency.min_clocks)
-			latency.max_clocks = latency.min_clocks;
-		while (size <= latency.max_clocks)
+		if (range.min_clocks == 0)
+			range.min_clocks = 1;
+		if (range.max_clocks < range.min_clocks)
+			range.max_clocks = range.min_clocks;
+		while (size <= range.max_clocks)
 			size *= 2;
+		min_clocks = range.min_clocks;
+		span_clocks = range.max_clocks - range.min_clocks;
+		fixed = !span_clocks;
 		mask = size - 1;
 		random = source;
 		wheel.reset(new slot[size]);
@@ -112,60 +118,72 @@ template <unsigned int IDS, unsigned int DEPTH> struct delay_line {
 			pool[i].next = i + 1 < DEPTH ? i + 1 : NIL;
 		memset(last_due, 0, sizeof(last_due));
 		free_head = 0;
-		in_flight = in_flight_high = 0;
+		head = tail = in_flight_high = 0;
 		ready = {NIL, NIL};
+	}
+	uint32_t in_flight() const
+	{
+		return tail - head;
 	}
 	bool room() const
 	{
-		return in_flight < DEPTH;
+		return tail - head < DEPTH;
 	}
 	void push(uint64_t now, uint32_t id, uint64_t addr, uint32_t beats, uint32_t resp, uint32_t epoch = 0)
 	{
-		uint32_t span = latency.max_clocks - latency.min_clocks;
-		uint64_t due = now + latency.min_clocks + (span ? random->below(span + 1) : 0);
-		uint32_t index = free_head;
-		request &r = pool[index];
-		free_head = r.next;
-		if (due < last_due[id])
-			due = last_due[id];
-		last_due[id] = due;
-		r.next = NIL;
-		r.id = id;
-		r.addr = addr;
-		r.beats = beats;
-		r.resp = resp;
-		r.epoch = epoch;
-		append(wheel[due & mask], index, index);
-		if (++in_flight > in_flight_high)
-			in_flight_high = in_flight;
+		uint64_t due = now + min_clocks;
+		uint32_t index = tail & (DEPTH - 1);
+		if (!fixed) {
+			index = free_head;
+			free_head = pool[index].next;
+			due += random->below(span_clocks + 1);
+			if (due < last_due[id])
+				due = last_due[id];
+			last_due[id] = due;
+			append(wheel[due & mask], index, index);
+		}
+		pool[index] = {addr, due, NIL, (uint16_t)id, (uint16_t)beats, (uint8_t)resp, (uint8_t)epoch};
+		if (++tail - head > in_flight_high)
+			in_flight_high = tail - head;
 	}
-	/* Moves what becomes due at clock `now` to the ready list; returns its head or NIL. */
-	uint32_t due(uint64_t now)
+	/* The oldest request that is due at clock `now`, or null; call it at every clock while any is in flight. */
+	const request *due(uint64_t now)
 	{
+		if (fixed) {
+			const request &r = pool[head & (DEPTH - 1)];
+			return head != tail && r.due <= now ? &r : nullptr;
+		}
 		slot &s = wheel[now & mask];
 		if (s.head != NIL) {
 			append(ready, s.head, s.tail);
 			s = {NIL, NIL};
 		}
-		return ready.head;
+		return ready.head == NIL ? nullptr : &pool[ready.head];
+	}
+	/* The request that due() gave and pop() has not taken. */
+	const request &front() const
+	{
+		return pool[fixed ? head & (DEPTH - 1) : ready.head];
 	}
 	void pop()
 	{
+		head++;
+		if (fixed)
+			return;
 		uint32_t index = ready.head;
 		ready.head = pool[index].next;
 		if (ready.head == NIL)
 			ready.tail = NIL;
 		pool[index].next = free_head;
 		free_head = index;
-		in_flight--;
 	}
-	void append(slot &s, uint32_t head, uint32_t tail)
+	void append(slot &s, uint32_t first, uint32_t last)
 	{
 		if (s.head == NIL)
-			s.head = head;
+			s.head = first;
 		else
-			pool[s.tail].next = head;
-		s.tail = tail;
+			pool[s.tail].next = first;
+		s.tail = last;
 	}
 };
 
@@ -519,13 +537,17 @@ void sample_wire(slu_nic_model *m, card *t, unsigned int port)
 	count = (unsigned int)__builtin_popcountll(keep);
 	if ((keep & (keep + 1)) != 0 || !keep || (!last && count != BEAT_BYTES))
 		m->stats.protocol_errors++;
+	m->fired = true;
+	if (last && !o.len && !o.overrun) {
+		m->config.wire_tx(m->config.ctx, port, data, count);
+		return;
+	}
 	if (o.len + BEAT_BYTES > sizeof(o.frame)) {
 		o.overrun = true;
 	} else {
 		memcpy(o.frame + o.len, data, BEAT_BYTES);
 		o.len += count;
 	}
-	m->fired = true;
 	if (!last)
 		return;
 	if (o.overrun)
@@ -573,37 +595,31 @@ void sample(slu_nic_model *m, card *t, sampled &s)
 
 void drive_record(slu_nic_model *m, card *t, const sampled &s)
 {
-	uint32_t head;
+	const request *r;
 
-	if (s.rec_r && ++m->rec_beat == m->rec_reads.pool[m->rec_reads.ready.head].beats) {
+	if (s.rec_r && ++m->rec_beat == m->rec_reads.front().beats) {
 		m->rec_reads.pop();
 		m->rec_beat = 0;
 	}
-	head = m->rec_reads.due(m->now);
-	if (head != NIL) {
-		const request &r = m->rec_reads.pool[head];
-		if (!t->m_rec_rvalid_i || s.rec_r) {
-			if (r.resp == OKAY)
-				memcpy(t->m_rec_rdata_i, m->record.base + r.addr + m->rec_beat * BEAT_BYTES,
-					BEAT_BYTES);
-			else
-				memset(t->m_rec_rdata_i, 0, BEAT_BYTES);
-			t->m_rec_rid_i = r.id;
-			t->m_rec_rresp_i = r.resp;
-			t->m_rec_rlast_i = m->rec_beat + 1 == r.beats;
-		}
-		t->m_rec_rvalid_i = 1;
-	} else {
-		t->m_rec_rvalid_i = 0;
+	r = m->rec_reads.due(m->now);
+	if (r && (!t->m_rec_rvalid_i || s.rec_r)) {
+		if (r->resp == OKAY)
+			memcpy(t->m_rec_rdata_i, m->record.base + r->addr + m->rec_beat * BEAT_BYTES, BEAT_BYTES);
+		else
+			memset(t->m_rec_rdata_i, 0, BEAT_BYTES);
+		t->m_rec_rid_i = r->id;
+		t->m_rec_rresp_i = r->resp;
+		t->m_rec_rlast_i = m->rec_beat + 1 == r->beats;
 	}
-	if (m->rec_acks.in_flight) {
+	t->m_rec_rvalid_i = r != nullptr;
+	if (m->rec_acks.in_flight()) {
 		if (s.rec_b)
 			m->rec_acks.pop();
-		head = m->rec_acks.due(m->now);
-		t->m_rec_bvalid_i = head != NIL;
-		if (head != NIL) {
-			t->m_rec_bid_i = m->rec_acks.pool[head].id;
-			t->m_rec_bresp_i = m->rec_acks.pool[head].resp;
+		r = m->rec_acks.due(m->now);
+		t->m_rec_bvalid_i = r != nullptr;
+		if (r) {
+			t->m_rec_bid_i = r->id;
+			t->m_rec_bresp_i = r->resp;
 		}
 	}
 	t->m_rec_arready_i = m->rec_reads.room();
@@ -613,29 +629,28 @@ void drive_record(slu_nic_model *m, card *t, const sampled &s)
 
 void drive_counter(slu_nic_model *m, card *t, const sampled &s)
 {
-	uint32_t head;
+	const request *r;
 
 	if (s.cnt_r)
 		m->cnt_reads.pop();
-	head = m->cnt_reads.due(m->now);
-	if (head != NIL && (!t->m_cnt_rvalid_i || s.cnt_r)) {
-		const request &r = m->cnt_reads.pool[head];
-		if (r.resp == OKAY)
-			memcpy(t->m_cnt_rdata_i, m->counter.base + r.addr, COUNTER_BYTES);
+	r = m->cnt_reads.due(m->now);
+	if (r && (!t->m_cnt_rvalid_i || s.cnt_r)) {
+		if (r->resp == OKAY)
+			memcpy(t->m_cnt_rdata_i, m->counter.base + r->addr, COUNTER_BYTES);
 		else
 			memset(t->m_cnt_rdata_i, 0, COUNTER_BYTES);
-		t->m_cnt_rid_i = r.id;
-		t->m_cnt_rresp_i = r.resp;
+		t->m_cnt_rid_i = r->id;
+		t->m_cnt_rresp_i = r->resp;
 		t->m_cnt_rlast_i = 1;
 	}
-	t->m_cnt_rvalid_i = head != NIL;
+	t->m_cnt_rvalid_i = r != nullptr;
 	if (s.cnt_b)
 		m->cnt_acks.pop();
-	head = m->cnt_acks.due(m->now);
-	t->m_cnt_bvalid_i = head != NIL;
-	if (head != NIL) {
-		t->m_cnt_bid_i = m->cnt_acks.pool[head].id;
-		t->m_cnt_bresp_i = m->cnt_acks.pool[head].resp;
+	r = m->cnt_acks.due(m->now);
+	t->m_cnt_bvalid_i = r != nullptr;
+	if (r) {
+		t->m_cnt_bid_i = r->id;
+		t->m_cnt_bresp_i = r->resp;
 	}
 	t->m_cnt_arready_i = m->cnt_reads.room();
 	t->m_cnt_awready_i = m->cnt_writes.room();
@@ -644,33 +659,32 @@ void drive_counter(slu_nic_model *m, card *t, const sampled &s)
 
 void drive_dma(slu_nic_model *m, card *t, const sampled &s)
 {
-	uint32_t head;
+	const request *r;
 
-	if (s.dma_r && ++m->dma_beat == m->dma_reads.pool[m->dma_reads.ready.head].beats) {
-		m->dma_open[m->dma_reads.pool[m->dma_reads.ready.head].epoch]--;
+	if (s.dma_r && ++m->dma_beat == m->dma_reads.front().beats) {
+		m->dma_open[m->dma_reads.front().epoch]--;
 		m->dma_reads.pop();
 		m->dma_beat = 0;
 	}
-	head = m->dma_reads.due(m->now);
-	if (head != NIL && (!t->m_dma_rvalid_i || s.dma_r)) {
-		const request &r = m->dma_reads.pool[head];
+	r = m->dma_reads.due(m->now);
+	if (r && (!t->m_dma_rvalid_i || s.dma_r)) {
 		if (m->dma_beat == 0)
-			dma_read_now(m, r);
+			dma_read_now(m, *r);
 		memcpy(t->m_dma_rdata_i, m->dma_stage + m->dma_beat * BEAT_BYTES, BEAT_BYTES);
-		t->m_dma_rid_i = r.id;
+		t->m_dma_rid_i = r->id;
 		t->m_dma_rresp_i = m->dma_resp;
-		t->m_dma_rlast_i = m->dma_beat + 1 == r.beats;
+		t->m_dma_rlast_i = m->dma_beat + 1 == r->beats;
 	}
-	t->m_dma_rvalid_i = head != NIL;
+	t->m_dma_rvalid_i = r != nullptr;
 	if (s.dma_b) {
-		m->dma_open[m->dma_acks.pool[m->dma_acks.ready.head].epoch]--;
+		m->dma_open[m->dma_acks.front().epoch]--;
 		m->dma_acks.pop();
 	}
-	head = m->dma_acks.due(m->now);
-	t->m_dma_bvalid_i = head != NIL;
-	if (head != NIL) {
-		t->m_dma_bid_i = m->dma_acks.pool[head].id;
-		t->m_dma_bresp_i = m->dma_acks.pool[head].resp;
+	r = m->dma_acks.due(m->now);
+	t->m_dma_bvalid_i = r != nullptr;
+	if (r) {
+		t->m_dma_bid_i = r->id;
+		t->m_dma_bresp_i = r->resp;
 	}
 	t->m_dma_arready_i = m->dma_reads.room();
 	t->m_dma_awready_i = m->dma_writes.room();
@@ -771,8 +785,7 @@ void tick(slu_nic_model *m)
 	m->fired = false;
 	if (m->axil != AXIL_IDLE)
 		m->top->eval();
-	m->dma_awake =
-		t->m_dma_arvalid_o || t->m_dma_awvalid_o || t->m_dma_wvalid_o || m->dma_open[0] || m->dma_open[1];
+	m->dma_awake = t->m_dma_arvalid_o | t->m_dma_awvalid_o | t->m_dma_wvalid_o | m->dma_open[0] | m->dma_open[1];
 	sample(m, t, s);
 	t->clk_i = !t->clk_i;
 	m->top->eval();
@@ -789,9 +802,9 @@ void tick(slu_nic_model *m)
 
 bool buses_quiet(const slu_nic_model *m)
 {
-	if (m->rec_reads.in_flight || m->rec_acks.in_flight || m->cnt_reads.in_flight || m->cnt_acks.in_flight)
+	if (m->rec_reads.in_flight() || m->rec_acks.in_flight() || m->cnt_reads.in_flight() || m->cnt_acks.in_flight())
 		return false;
-	if (m->dma_reads.in_flight || m->dma_acks.in_flight)
+	if (m->dma_reads.in_flight() || m->dma_acks.in_flight())
 		return false;
 	if (!m->rec_writes.empty() || !m->cnt_writes.empty() || !m->dma_writes.empty())
 		return false;
