@@ -186,9 +186,9 @@ demonstrate() {
 # told WHAT: the gap of what was just done, below 1 s, and nobody lost.
 told() {
 	local gap
-	gap=$(lab_stamp_tell s gap)
+	gap=$(gap_ms)
 	claim "$1: 0 of 200 connections and 40 flows lost, the longest gap of any was $gap ms (below 1 s)" \
-		eval 'nobody_lost s && gap_below s 1000'
+		eval 'nobody_lost && gap_below 1000'
 }
 
 # What changed between $LAB/before and $LAB/after: who carries how many flows, and how many moved between nodes that lived.
@@ -216,12 +216,12 @@ cluster_act() {
 	set +e
 	claim 'three nodes joined, and the router has three next hops to the listeners, IPv4 and IPv6' \
 		lab_until 20 'the cluster' cluster_is_whole
-	start_traffic s 200
-	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count s
-	claim 'every node has the sessions of all' lab_until 5 'sessions' every_node_has 240
+	start_traffic s 200 4001 4002
+	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count 240
+	claim 'every node has the sessions of all' every_node_has 240 5
 	claim 'the cards carry both directions of half of them, the agents the rest' lab_until 20 'cards' cards_carry_half
 	carriers "$LAB/before"
-	lab_stamp_tell s fault 'kill n1' >/dev/null
+	fault 'kill n1'
 	lab_node_kill 1
 	claim 'n1 was killed with SIGKILL, agent and card; the router noticed' lab_until 5 'two next hops' next_hops 2
 	sleep 3
@@ -229,7 +229,7 @@ cluster_act() {
 	told 'n1 died'
 	say_moves n1
 	carriers "$LAB/before"
-	lab_stamp_tell s fault 'return of n1' >/dev/null
+	fault 'return of n1'
 	claim 'n1 came back, fetched all sessions, and announces itself' eval \
 		'lab_node_start 1 && lab_until 15 "three next hops" cluster_is_whole'
 	sleep 3
@@ -237,8 +237,7 @@ cluster_act() {
 	told 'n1 returned'
 	say_moves
 	claim 'n1 carries its share again' test "$(carried_by n1 "$LAB/after")" -ge 40
-	lab_stamp_tell s end >/dev/null
-	claim 'every connection ended in order, and every byte was right' lab_finish s 20
+		claim 'every connection ended in order, and every byte was right' end_traffic 20
 	[ $false_claims = 0 ]
 }
 
@@ -267,16 +266,15 @@ pair_act() {
 	set +e
 	claim 'two nodes joined; Keepalived gave the listeners to n1, and each node its own local prefix' \
 		lab_until 20 'next hops' pair_shared
-	start_traffic s 200
-	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count s
-	claim 'both nodes have the sessions of all' lab_until 5 'sessions' every_node_has 240
-	lab_stamp_tell s fault 'kill n1' >/dev/null
+	start_traffic s 200 4001 4002
+	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count 240
+	claim 'both nodes have the sessions of all' every_node_has 240 5
+	fault 'kill n1'
 	lab_node_kill 1
 	claim 'n1 was killed with SIGKILL; all next hops are at n2' lab_until 5 'next hops at n2' pair_at 2
 	sleep 3
 	told 'n1 died'
-	lab_stamp_tell s end >/dev/null
-	claim 'every connection ended in order, and every byte was right' lab_finish s 20
+		claim 'every connection ended in order, and every byte was right' end_traffic 20
 	[ $false_claims = 0 ]
 }
 

@@ -42,5 +42,5 @@ lab_stamp s client --udp 198.18.10.1,4002,$((flows / 2)) --udp fd00:10::1,4001,$
 tap "$flows flows are served: nobody is lost" lab_finish s 60
 sed 's/^/# /' "$LAB/log/s.log"
 tap 'the nodes share them evenly' even
-tap 'every node has all sessions' lab_until 5 'sessions' every_node_has $flows
+tap 'every node has all sessions' every_node_has $flows 5
 tap_end

@@ -34,34 +34,34 @@ all_at() {
 }
 
 kill_first() {
-	lab_stamp_tell s fault 'kill n1' || return 1
+	fault 'kill n1' || return 1
 	lab_node_kill 1
 	lab_until 5 'all next hops at n2' all_at 2 || return 1
 	sleep 3
-	echo "# n1 killed: longest gap $(lab_stamp_tell s gap) ms" >&3
-	nobody_lost s || return 1
-	gap_below s 1000
+	echo "# n1 killed: longest gap $(gap_ms) ms" >&3
+	nobody_lost || return 1
+	gap_below 1000
 }
 
 return_first() {
-	lab_stamp_tell s fault 'return of n1' || return 1
+	fault 'return of n1' || return 1
 	lab_node_start 1 || return 1
 	lab_until 15 'next hops at home' at_home || return 1
 	sleep 3
-	echo "# n1 is back: longest gap $(lab_stamp_tell s gap) ms" >&3
-	nobody_lost s
+	echo "# n1 is back: longest gap $(gap_ms) ms" >&3
+	nobody_lost
 }
 
 drain_first() {
-	lab_stamp_tell s fault 'drain n1' || return 1
+	fault 'drain n1' || return 1
 	lab_ctl n1 node drain || return 1
 	lab_until 5 'all next hops at n2' all_at 2 || return 1
 	sleep 2
-	nobody_lost s || return 1
+	nobody_lost || return 1
 	lab_ctl n1 node undrain || return 1
 	lab_until 5 'next hops at home' at_home || return 1
 	sleep 2
-	nobody_lost s
+	nobody_lost
 }
 
 exec 3>&1
@@ -77,12 +77,11 @@ set +e
 
 tap_plan 7
 tap 'both nodes join, and the next hops are at home' lab_until 20 'next hops' at_home
-start_traffic s $interval_ms
-tap '200 connections and 40 flows are there' lab_until 20 'all of them' all_count s
-tap 'both nodes have all of their sessions' lab_until 5 'sessions' every_node_has 240
+start_traffic s $interval_ms 4001 4002
+tap '200 connections and 40 flows are there' lab_until 20 'all of them' all_count 240
+tap 'both nodes have all of their sessions' every_node_has 240 5
 tap 'n1 is killed: nobody is lost, nobody waits for a second' kill_first
 tap 'n1 returns: nobody is lost' return_first
 tap 'n1 is drained and taken back: nobody is lost' drain_first
-lab_stamp_tell s end >/dev/null
-tap 'every byte of all this was right' lab_finish s 30
+tap 'every byte of all this was right' end_traffic 30
 tap_end

@@ -42,15 +42,77 @@ start_cluster() {
 	done
 }
 
-# start_traffic NAME INTERVAL_MS: 200 connections and 40 flows; half of them goes to the card, half is IPv6.
+LAB_STREAMS=() # clients of stamp that start_traffic started
+
+# start_traffic NAME INTERVAL_MS PORT...: per port 100 connections and 20 flows, half of them IPv6, with bytes both ways.
 start_traffic() {
-	lab_stamp "$1" client --tcp 198.18.10.1,4001,50 --tcp 198.18.10.1,4002,50 --tcp fd00:10::1,4001,50 \
-		--tcp fd00:10::1,4002,50 --udp 198.18.10.1,4001,20 --udp fd00:10::1,4002,20 \
-		--interval "$2" --rate 1000 --ramp 3000
+	local name=$1 interval=$2 vip port targets=()
+	shift 2
+	for port in "$@"; do
+		for vip in 198.18.10.1 fd00:10::1; do
+			targets+=(--tcp "$vip,$port,50" --udp "$vip,$port,10")
+		done
+	done
+	lab_stamp "$name" client "${targets[@]}" --interval "$interval" --rate 1000 --ramp 3000
+	LAB_STREAMS+=("$name")
 }
 
+# all_count COUNT: so many connections and flows have sent enough to be missed.
 all_count() {
-	[ "$(lab_stamp_count "$1")" = 240 ]
+	local name sum=0
+	for name in "${LAB_STREAMS[@]}"; do
+		sum=$((sum + $(lab_stamp_count "$name")))
+	done
+	[ "$sum" = "$1" ]
+}
+
+# fault WHAT: to be said just before it is made; gaps count from here on.
+fault() {
+	local name
+	for name in "${LAB_STREAMS[@]}"; do
+		lab_stamp_tell "$name" fault "$1" >/dev/null || return 1
+	done
+}
+
+# The longest that any of them was silent since the last fault.
+gap_ms() {
+	local name
+	for name in "${LAB_STREAMS[@]}"; do
+		lab_stamp_tell "$name" gap
+	done | sort -n | tail -n 1
+}
+
+gap_below() {
+	local gap
+	gap=$(gap_ms)
+	[ "$gap" -lt "$1" ] || {
+		echo "the longest gap is $gap ms"
+		return 1
+	}
+}
+
+# Shows what happened, too.
+nobody_lost() {
+	local name status=0
+	for name in "${LAB_STREAMS[@]}"; do
+		lab_stamp_tell "$name" report >"$LAB/report.json" || return 1
+		jq -c '{tcp, udp, offences: .offences[:5]}' "$LAB/report.json"
+		jq -e '.tcp.lost + .udp.lost == 0' "$LAB/report.json" >/dev/null || status=1
+	done
+	return $status
+}
+
+# end_traffic SECONDS: everything is closed in order within that time; fails when anybody was lost from the beginning on.
+end_traffic() {
+	local name status=0
+	for name in "${LAB_STREAMS[@]}"; do
+		lab_stamp_tell "$name" end >/dev/null
+	done
+	for name in "${LAB_STREAMS[@]}"; do
+		lab_finish "$name" "$1" || status=1
+		cat "$LAB/log/$name.log"
+	done
+	return $status
 }
 
 # Sessions that a node has, its own and others'.
@@ -58,31 +120,21 @@ sessions_of() {
 	lab_ctl "n$1" sessions --limit 1000000 --json | jq '.sessions | length'
 }
 
+# every_node_has COUNT SECONDS: that many sessions, within that time.
 every_node_has() {
-	local n
-	for n in $(seq "$LAB_NODES"); do
-		[ -n "${LAB_PIDS[n$n]:-}" ] || continue
-		[ "$(sessions_of "$n")" = "$1" ] || return 1
+	local n deadline=$((SECONDS + $2)) counts=
+	while :; do
+		counts=
+		for n in $(seq "$LAB_NODES"); do
+			[ -n "${LAB_PIDS[n$n]:-}" ] || continue
+			counts+=" n$n:$(sessions_of "$n")"
+		done
+		[[ $(tr ' ' '\n' <<<"$counts" | grep -c ":$1\$") != $(wc -w <<<"$counts") ]] || return 0
+		((SECONDS < deadline)) || break
+		sleep 0.2
 	done
-}
-
-lost_of() {
-	lab_stamp_tell "$1" report | jq '.tcp.lost + .udp.lost'
-}
-
-# nobody_lost NAME: and what happened otherwise is shown.
-nobody_lost() {
-	lab_stamp_tell "$1" report >"$LAB/report.json" || return 1
-	jq -c '{tcp, udp, offences: .offences[:5]}' "$LAB/report.json"
-	jq -e '.tcp.lost + .udp.lost == 0' "$LAB/report.json" >/dev/null
-}
-
-# gap_below NAME MS: no connection was silent for so long since the last fault.
-gap_below() {
-	[ "$(lab_stamp_tell "$1" gap)" -lt "$2" ] || {
-		echo "the longest gap is $(lab_stamp_tell "$1" gap) ms"
-		return 1
-	}
+	echo "sessions:$counts, not $1"
+	return 1
 }
 
 # carriers FILE: one line "CLIENT VIP node" for each session, naming the node that gets the client's packets now.
