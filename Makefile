@@ -35,7 +35,7 @@ $(B)/deps.mk: tools/packages.txt tools/deps.sh
 	@tools/deps.sh
 	@mkdir -p $(@D) && touch $@
 
-ROOMS := lib hw hw/rtl hw/sim driver host/dataplane host/control host tools tests
+ROOMS := lib hw hw/rtl hw/sim driver host/dataplane host/control host l7 tools tests
 FRAGMENTS := $(wildcard $(ROOMS:%=%/build.mk))
 include $(FRAGMENTS) $(filter-out $(FRAGMENTS),$(wildcard */build.mk */*/build.mk))
 
@@ -70,7 +70,7 @@ gen: ## write what is generated and committed (hw/regs)
 	@tools/gen.sh
 
 # -- make check --
-CHECK_FOLDERS := include lib hw driver host tools tests
+CHECK_FOLDERS := include lib hw driver host l7 tools tests
 C_SOURCES = $(shell find $(CHECK_FOLDERS) -name '*.c' | sort)
 C_HEADERS = $(shell find $(CHECK_FOLDERS) -name '*.h' -not -path 'tests/rtl/*' | sort) # those are C++
 # Generated files keep the layout of their generator.

@@ -34,8 +34,9 @@ RULES = {
     "host/sync": (["include/sluice", "lib", "host"], f"{C}|event2/.*|openssl/.*"),
     # SHA-256 and base64 of etcd's keys and values.
     "host/cluster": (["include/sluice", "lib", "host"], f"{C}|event2/.*|jansson\\.h$|libmnl/.*|openssl/.*"),
+    "l7": (["include/sluice", "lib", "l7"], f"{C}|event2/.*|openssl/.*|yaml\\.h$|jansson\\.h$"),
     "tools": (["include/sluice", "tools"], f"{C}|jansson\\.h$"),
-    "tests": (["include/sluice", "lib", "hw", "driver", "host", "tools", "tests"], r".*"),
+    "tests": (["include/sluice", "lib", "hw", "driver", "host", "l7", "tools", "tests"], r".*"),
 }
 # One header of the driver is public.
 EXCEPTIONS = {("host", "driver/rte_pmd_sluice.h")}

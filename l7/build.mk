@@ -1,0 +1,15 @@
+# The Layer-7 proxy.
+L7_SOURCES := $(filter-out l7/main.c,$(wildcard l7/*.c l7/*/*.c))
+L7_OBJS := $(patsubst %.c,$(B)/%.o,$(L7_SOURCES))
+L7_LIBS := -levent_core -ljansson -lyaml -lssl -lcrypto
+$(L7_OBJS) $(B)/l7/main.o: CFLAGS += -D_GNU_SOURCE
+
+$(B)/l7/libslu_l7.a: $(L7_OBJS)
+	@mkdir -p $(@D)
+	rm -f $@
+	ar rcs $@ $^
+
+$(B)/tests/unit/test_l7_channel.o: CFLAGS += -D_GNU_SOURCE
+$(B)/tests/unit/test_l7_channel: $(B)/tests/unit/test_l7_channel.o $(B)/l7/libslu_l7.a
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(L7_LIBS)
+UNIT_TESTS += $(B)/tests/unit/test_l7_channel
