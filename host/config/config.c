@@ -41,32 +41,17 @@ static int read_document(const void *text, size_t bytes, struct slu_document **d
 	return slu_document_parse(text, bytes, document, errors);
 }
 
-/* Checks what was read of a document, which it frees. What has more errors than `before` is freed too. */
-static int finish(struct slu_document *document, struct slu_config **config, size_t before, struct slu_errors *errors)
+/* Checks what was read of a document. What has more errors than `before` is freed. */
+static int check(
+	const struct slu_document *document, struct slu_config **config, size_t before, struct slu_errors *errors)
 {
 	slu_rules_check(slu_document_root(document), *config, errors);
-	slu_document_free(document);
 	if (errors->count + errors->suppressed == before)
 		return 0;
 	slu_errors_sort(errors);
 	slu_config_free(*config);
 	*config = NULL;
 	return -EINVAL;
-}
-
-int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors)
-{
-	size_t before = errors->count + errors->suppressed;
-	struct slu_document *document;
-	int ret;
-
-	*config = NULL;
-	ret = read_document(text, bytes, &document, errors);
-	if (ret != 0)
-		return ret;
-	*config = slu_memory_zeroed(1, sizeof(**config));
-	slu_schema_read(slu_document_root(document), *config, errors);
-	return finish(document, config, before, errors);
 }
 
 /* A copy by way of the canonical document, which is read back to an equal configuration. */
@@ -85,7 +70,8 @@ static int copy_node(const struct slu_config *node, struct slu_config **config, 
 	return ret;
 }
 
-int slu_config_parse_shared(const struct slu_config *node, const void *text, size_t bytes, struct slu_config **config,
+/* Reads a whole document; with a node, that of a whole cluster. */
+static int parse(const struct slu_config *node, const void *text, size_t bytes, struct slu_config **config,
 	struct slu_errors *errors)
 {
 	size_t before = errors->count + errors->suppressed;
@@ -96,13 +82,29 @@ int slu_config_parse_shared(const struct slu_config *node, const void *text, siz
 	ret = read_document(text, bytes, &document, errors);
 	if (ret != 0)
 		return ret;
-	ret = copy_node(node, config, errors);
-	if (ret != 0) {
-		slu_document_free(document);
-		return ret;
+	if (node == NULL) {
+		*config = slu_memory_zeroed(1, sizeof(**config));
+		slu_schema_read(slu_document_root(document), *config, errors);
+	} else {
+		ret = copy_node(node, config, errors);
+		if (ret == 0)
+			slu_schema_read_shared(slu_document_root(document), *config, errors);
 	}
-	slu_schema_read_shared(slu_document_root(document), *config, errors);
-	return finish(document, config, before, errors);
+	if (ret == 0)
+		ret = check(document, config, before, errors);
+	slu_document_free(document);
+	return ret;
+}
+
+int slu_config_parse(const void *text, size_t bytes, struct slu_config **config, struct slu_errors *errors)
+{
+	return parse(NULL, text, bytes, config, errors);
+}
+
+int slu_config_parse_shared(const struct slu_config *node, const void *text, size_t bytes, struct slu_config **config,
+	struct slu_errors *errors)
+{
+	return parse(node, text, bytes, config, errors);
 }
 
 /* Reads a whole regular file of bounded size. Returns -errno. */

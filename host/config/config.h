@@ -26,6 +26,7 @@
 #define SLU_CONFIG_MAX_WEIGHT 1000u
 #define SLU_CONFIG_MAX_MEMBERS 8u /* of a sync group */
 #define SLU_CONFIG_PROBE_BYTES 512u
+#define SLU_INTERFACE_BYTES 16u /* a name of the kernel's with its end */
 
 /* An address of the node with the length of its network's prefix. */
 struct slu_config_prefix {
@@ -35,9 +36,9 @@ struct slu_config_prefix {
 
 struct slu_config_port {
 	char name[SLU_NAME_BYTES];
-	char *device;   /* EAL device: vdev with arguments, or a PCI address */
-	uint32_t index; /* which of the device's ethdevs, 0.. */
-	char tap[16];   /* interface of the exception path */
+	char *device;                  /* EAL device: vdev with arguments, or a PCI address */
+	uint32_t index;                /* which of the device's ethdevs, 0.. */
+	char tap[SLU_INTERFACE_BYTES]; /* interface of the exception path */
 	uint32_t queues;
 	struct slu_config_prefix *addresses; /* of the node, set on the TAP */
 	uint32_t address_count;
@@ -74,6 +75,12 @@ struct slu_config_group {
 	uint32_t backend_count;
 };
 
+/* Which sessions go to the card. */
+struct slu_config_offload {
+	bool enabled;
+	uint32_t threshold_packets;
+};
+
 struct slu_config_listener {
 	char name[SLU_NAME_BYTES];
 	struct slu_ip address;
@@ -83,8 +90,7 @@ struct slu_config_listener {
 	uint32_t vpc;
 	char group[SLU_NAME_BYTES];
 	uint32_t group_index; /* into slu_config.groups */
-	bool offload;
-	uint32_t offload_threshold_packets;
+	struct slu_config_offload offload;
 	uint32_t max_sessions; /* at a time, in the whole cluster; 0: no limit */
 	struct slu_timeouts timeouts;
 };
@@ -100,8 +106,7 @@ struct slu_config_addresses {
 struct slu_config_outbound {
 	char name[SLU_NAME_BYTES];
 	uint32_t vpc;
-	bool offload;
-	uint32_t offload_threshold_packets;
+	struct slu_config_offload offload;
 	struct slu_timeouts timeouts;
 	/* SNAT */
 	struct slu_config_prefix *sources;
@@ -122,10 +127,10 @@ struct slu_config_member {
 
 /* This node's place in a cluster. */
 struct slu_config_cluster {
-	uint8_t id;            /* 1..255 */
-	uint8_t group;         /* syncid */
-	char interface[16];    /* of the kernel: the sync network */
-	struct slu_ip address; /* our own on it, IPv4 */
+	uint8_t id;                          /* 1..255 */
+	uint8_t group;                       /* syncid */
+	char interface[SLU_INTERFACE_BYTES]; /* of the kernel: the sync network */
+	struct slu_ip address;               /* our own on it, IPv4 */
 	struct slu_ip multicast;
 	uint16_t port;
 	char *key_file;    /* NULL: no authentication */

@@ -164,9 +164,18 @@ static json_t *timeouts_object(const struct slu_timeouts *timeouts)
 	return object;
 }
 
+static json_t *offload_object(const struct slu_config_offload *offload)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "enabled", json_boolean(offload->enabled));
+	set_number(object, "threshold_packets", offload->threshold_packets);
+	return object;
+}
+
 static json_t *listener_object(const struct slu_config_listener *listener)
 {
-	json_t *object = json_object(), *offload = json_object();
+	json_t *object = json_object();
 
 	set_text(object, "name", listener->name);
 	json_object_set_new(object, "address", ip_text(&listener->address));
@@ -175,9 +184,7 @@ static json_t *listener_object(const struct slu_config_listener *listener)
 	set_text(object, "mode", slu_schema_modes[listener->mode]);
 	set_number(object, "vpc", listener->vpc);
 	set_text(object, "group", listener->group);
-	json_object_set_new(offload, "enabled", json_boolean(listener->offload));
-	set_number(offload, "threshold_packets", listener->offload_threshold_packets);
-	json_object_set_new(object, "offload", offload);
+	json_object_set_new(object, "offload", offload_object(&listener->offload));
 	if (listener->max_sessions != 0)
 		set_number(object, "max_sessions", listener->max_sessions);
 	if (memcmp(&listener->timeouts, &slu_schema_timeouts, sizeof(slu_schema_timeouts)) != 0)
@@ -252,13 +259,11 @@ static json_t *cluster_object(const struct slu_config_cluster *cluster)
 /* The keys that SNAT and EIP share. */
 static json_t *outbound_object(const struct slu_config_outbound *service)
 {
-	json_t *object = json_object(), *offload = json_object();
+	json_t *object = json_object();
 
 	set_text(object, "name", service->name);
 	set_number(object, "vpc", service->vpc);
-	json_object_set_new(offload, "enabled", json_boolean(service->offload));
-	set_number(offload, "threshold_packets", service->offload_threshold_packets);
-	json_object_set_new(object, "offload", offload);
+	json_object_set_new(object, "offload", offload_object(&service->offload));
 	if (memcmp(&service->timeouts, &slu_schema_timeouts, sizeof(slu_schema_timeouts)) != 0)
 		json_object_set_new(object, "timeouts", timeouts_object(&service->timeouts));
 	return object;

@@ -201,31 +201,34 @@ void slu_reader_sequence(
 	}
 }
 
-/* Lists: a member that cannot be read keeps its place, zeroed. */
 struct list {
-	void *members;
-	size_t bytes; /* of one member */
-	slu_field_fn *read;
+	const struct slu_field *field;
+	char *members;
 };
 
 static void read_member(struct slu_reader *reader, const struct slu_node *node, size_t index, void *arg)
 {
 	struct list *list = arg;
 
-	list->read(reader, node, (char *)list->members + index * list->bytes, NULL);
+	list->field->member(reader, node, list->members + index * list->field->member_bytes, NULL);
 }
 
-void slu_reader_list(struct slu_reader *reader, const struct slu_node *node, size_t max, size_t bytes,
-	slu_field_fn *read, void **members, uint32_t *count)
+void slu_reader_list(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *field)
 {
-	struct list list = {.bytes = bytes, .read = read};
+	bool is_list = slu_node_kind(node) == SLU_NODE_SEQUENCE;
+	struct list list = {.field = field};
+	uint32_t count;
 
-	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) <= max) {
-		*count = (uint32_t)slu_node_count(node);
-		list.members = slu_memory_zeroed(*count, bytes);
-		*members = list.members;
+	if (is_list && slu_node_count(node) <= field->max) {
+		count = (uint32_t)slu_node_count(node);
+		list.members = slu_memory_zeroed(count, field->member_bytes);
+		memcpy(target, &list.members, sizeof(list.members));
+		memcpy((char *)target + field->count, &count, sizeof(count));
 	}
-	slu_reader_sequence(reader, node, max, read_member, &list);
+	slu_reader_sequence(reader, node, field->max, read_member, &list);
+	if (is_list && slu_node_count(node) == 0 && field->some != NULL)
+		slu_reader_refuse(reader, node, "at least one %s is needed", field->some);
 }
 
 const char *slu_reader_plain(struct slu_reader *reader, const struct slu_node *node)

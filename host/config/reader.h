@@ -7,6 +7,7 @@
 #define SLU_HOST_READER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "host/config/document.h"
@@ -27,9 +28,14 @@ struct slu_field {
 	const char *key;
 	slu_field_fn *read;
 	size_t offset;            /* of the target in the structure */
-	uint64_t min, max;        /* of a number, or of a length */
+	uint64_t min, max;        /* of a number or of a length; `max` of the members of a list too */
 	const char *const *words; /* of slu_reader_word(); ends with NULL */
 	bool required;
+	/* Of slu_reader_list() */
+	slu_field_fn *member; /* reads one; its field is NULL */
+	size_t member_bytes;
+	ptrdiff_t count;  /* where their number is, from `offset` on */
+	const char *some; /* what one is called, if there must be some; else NULL */
 };
 
 /* Reads a mapping; a node of another kind, unknown, double and missing keys are errors. */
@@ -43,10 +49,6 @@ void slu_reader_mapping(struct slu_reader *reader, const struct slu_node *node, 
 typedef void slu_reader_item_fn(struct slu_reader *reader, const struct slu_node *node, size_t index, void *arg);
 void slu_reader_sequence(
 	struct slu_reader *reader, const struct slu_node *node, size_t max, slu_reader_item_fn *item, void *arg);
-
-/* A list of members of `bytes` each, allocated here; one that cannot be read keeps its place, zeroed. */
-void slu_reader_list(struct slu_reader *reader, const struct slu_node *node, size_t max, size_t bytes,
-	slu_field_fn *read, void **members, uint32_t *count);
 
 /* Adds an error at a node, at the present path. */
 void slu_reader_refuse(struct slu_reader *reader, const struct slu_node *node, const char *format, ...)
@@ -66,6 +68,12 @@ bool slu_reader_ip(struct slu_reader *reader, const struct slu_node *node, const
  */
 slu_field_fn slu_reader_u16, slu_reader_u32, slu_reader_u64, slu_reader_bool, slu_reader_word, slu_reader_name,
 	slu_reader_string, slu_reader_path, slu_reader_address;
+
+/*
+ * A list into an array allocated here, at a pointer to its members, and their number
+ * into a uint32_t. A member that cannot be read keeps its place, zeroed.
+ */
+slu_field_fn slu_reader_list;
 
 /* The word of `words` nearest to `text`, if it is near enough to be meant; else NULL. */
 const char *slu_reader_nearest(const char *text, const char *const *words, size_t count);

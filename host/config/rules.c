@@ -12,12 +12,6 @@
 
 #define SUGGEST_MAX 1000u /* names compared for "did you mean" */
 
-struct rules {
-	const struct slu_node *root;
-	struct slu_config *config;
-	struct slu_errors *errors;
-};
-
 /* The deepest node that `path` ("groups[0].backends[1].port") names. */
 static const struct slu_node *locate(const struct slu_node *node, const char *path)
 {
@@ -46,28 +40,17 @@ static const struct slu_node *locate(const struct slu_node *node, const char *pa
 	return node;
 }
 
-void slu_rules_refuse(
-	const struct slu_node *root, struct slu_errors *errors, const char *path, const char *format, va_list arguments)
-{
-	char *rule = slu_memory_vformat(format, arguments);
-
-	slu_errors_add(errors, slu_node_place(locate(root, path)), path, "%s", rule);
-	free(rule);
-}
-
-static void refuse(struct rules *rules, const char *path, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void refuse(struct rules *rules, const char *path, const char *format, ...)
+void slu_rules_refuse(struct slu_rules *rules, const char *path, const char *format, ...)
 {
 	va_list arguments;
+	char *rule;
 
 	va_start(arguments, format);
-	slu_rules_refuse(rules->root, rules->errors, path, format, arguments);
+	rule = slu_memory_vformat(format, arguments);
 	va_end(arguments);
+	slu_errors_add(rules->errors, slu_node_place(locate(rules->root, path)), path, "%s", rule);
+	free(rule);
 }
-
-#define PATH(buffer, ...) (snprintf(buffer, sizeof(buffer), __VA_ARGS__), buffer)
 
 /* Names. */
 
@@ -90,7 +73,7 @@ static int compare_names(const void *left, const void *right)
 }
 
 /* Sorts by name and refuses the second of two; `key` is where the name stands in a member of `list`. */
-static void check_unique(struct rules *rules, struct named *named, size_t count, const char *list, const char *key)
+static void check_unique(struct slu_rules *rules, struct named *named, size_t count, const char *list, const char *key)
 {
 	char path[128];
 
@@ -99,7 +82,7 @@ static void check_unique(struct rules *rules, struct named *named, size_t count,
 		if (strcmp(named[i].name, named[first].name) != 0)
 			first = i;
 		else if (named[i].name[0] != '\0')
-			refuse(rules, PATH(path, "%s[%u].%s", list, named[i].index, key),
+			slu_rules_refuse(rules, PATH(path, "%s[%u].%s", list, named[i].index, key),
 				"\"%s\" is taken by %s[%u] already", named[i].name, list, named[first].index);
 	}
 }
@@ -115,7 +98,7 @@ static void check_unique(struct rules *rules, struct named *named, size_t count,
 
 /* Ports. */
 
-static void check_devices(struct rules *rules)
+static void check_devices(struct slu_rules *rules)
 {
 	const struct slu_config *config = rules->config;
 	char path[64];
@@ -131,10 +114,10 @@ static void check_devices(struct rules *rules)
 				memcmp(port->device, other->device, bytes) != 0)
 				continue;
 			if (strcmp(port->device, other->device) != 0)
-				refuse(rules, PATH(path, "ports[%u].device", i),
+				slu_rules_refuse(rules, PATH(path, "ports[%u].device", i),
 					"ports[%u] names the same device with other arguments", j);
 			else if (port->index == other->index)
-				refuse(rules, PATH(path, "ports[%u].index", i),
+				slu_rules_refuse(rules, PATH(path, "ports[%u].index", i),
 					"index %u of this device is ports[%u] already", port->index, j);
 			else
 				continue;
@@ -158,7 +141,7 @@ static const char *edge_of_network(const struct slu_ip *ip, const struct slu_con
 }
 
 /* Refuses `ip` if it is the edge of a network that a port is in. */
-static void check_edge(struct rules *rules, const struct slu_ip *ip, const char *path)
+static void check_edge(struct slu_rules *rules, const struct slu_ip *ip, const char *path)
 {
 	const struct slu_config *config = rules->config;
 
@@ -167,14 +150,15 @@ static void check_edge(struct rules *rules, const struct slu_ip *ip, const char 
 			const char *edge = edge_of_network(ip, &config->ports[i].addresses[j]);
 
 			if (edge != NULL) {
-				refuse(rules, path, "is the %s of the network of port %s", edge, config->ports[i].name);
+				slu_rules_refuse(rules, path, "is the %s of the network of port %s", edge,
+					config->ports[i].name);
 				return;
 			}
 		}
 	}
 }
 
-static void check_ports(struct rules *rules)
+static void check_ports(struct slu_rules *rules)
 {
 	const struct slu_config *config = rules->config;
 	struct named *names = NAMED(config->ports, config->port_count, name);
@@ -215,7 +199,7 @@ static int compare_endpoints(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
-static void check_endpoints(struct rules *rules, uint32_t index)
+static void check_endpoints(struct slu_rules *rules, uint32_t index)
 {
 	const struct slu_config_group *group = &rules->config->groups[index];
 	const struct slu_config_backend **sorted = slu_memory_zeroed(group->backend_count, sizeof(*sorted));
@@ -229,14 +213,14 @@ static void check_endpoints(struct rules *rules, uint32_t index)
 			slu_ip_compare(&sorted[i]->address, &sorted[first]->address) != 0)
 			first = i;
 		else
-			refuse(rules,
+			slu_rules_refuse(rules,
 				PATH(path, "groups[%u].backends[%zu].address", index, sorted[i] - group->backends),
 				"backends[%zu] has the same address and port", sorted[first] - group->backends);
 	}
 	free(sorted);
 }
 
-static void check_group(struct rules *rules, uint32_t index, struct traits *traits)
+static void check_group(struct slu_rules *rules, uint32_t index, struct traits *traits)
 {
 	const struct slu_config_group *group = &rules->config->groups[index];
 	struct named *names = NAMED(group->backends, group->backend_count, name);
@@ -254,7 +238,7 @@ static void check_group(struct rules *rules, uint32_t index, struct traits *trai
 			traits->fixed_port = backend;
 		if (backend->port == 0 && backend->address.family != 0 && group->check.type != SLU_CHECK_NONE &&
 			group->check.port == 0)
-			refuse(rules, PATH(path, "groups[%u].backends[%u]", index, i),
+			slu_rules_refuse(rules, PATH(path, "groups[%u].backends[%u]", index, i),
 				"has port 0 (the listener's), so the group's check needs a port of its own");
 	}
 }
@@ -262,7 +246,7 @@ static void check_group(struct rules *rules, uint32_t index, struct traits *trai
 /* Listeners. */
 
 static void find_group(
-	struct rules *rules, uint32_t index, const struct named *groups, uint32_t group_count, bool *found)
+	struct slu_rules *rules, uint32_t index, const struct named *groups, uint32_t group_count, bool *found)
 {
 	struct slu_config_listener *listener = &rules->config->listeners[index];
 	const struct named wanted = {listener->group, 0};
@@ -290,11 +274,11 @@ static void find_group(
 			names[i] = groups[i].name;
 		nearest = slu_reader_nearest(listener->group, names, group_count);
 	}
-	refuse(rules, PATH(path, "listeners[%u].group", index), "there is no group \"%s\"%s%s%s", listener->group,
-		nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+	slu_rules_refuse(rules, PATH(path, "listeners[%u].group", index), "there is no group \"%s\"%s%s%s",
+		listener->group, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-static void check_use_of_group(struct rules *rules, uint32_t index, struct traits *traits)
+static void check_use_of_group(struct slu_rules *rules, uint32_t index, struct traits *traits)
 {
 	const struct slu_config_listener *listener = &rules->config->listeners[index];
 	const struct slu_config_backend *foreign = traits->by_family[listener->address.family == 4 ? 6 : 4];
@@ -304,13 +288,13 @@ static void check_use_of_group(struct rules *rules, uint32_t index, struct trait
 		traits->vpc = listener->vpc;
 	traits->used = true;
 	if (listener->address.family != 0 && foreign != NULL)
-		refuse(rules, PATH(path, "listeners[%u].group", index),
+		slu_rules_refuse(rules, PATH(path, "listeners[%u].group", index),
 			"the listener is IPv%u but backend \"%s\" of group \"%s\" is IPv%u: addresses are not "
 			"translated between "
 			"families",
 			listener->address.family, foreign->name, listener->group, foreign->address.family);
 	if (listener->mode == SLU_MODE_NAT && listener->port_first != listener->port_last && traits->fixed_port != NULL)
-		refuse(rules, PATH(path, "listeners[%u].ports", index),
+		slu_rules_refuse(rules, PATH(path, "listeners[%u].ports", index),
 			"a range of ports in mode nat needs backends with port 0, but backend \"%s\" of group \"%s\" "
 			"has port %u: "
 			"replies could not be told apart",
@@ -339,7 +323,7 @@ static bool same_service(const struct slu_config_listener *a, const struct slu_c
 	return a->vpc == b->vpc && a->protocol == b->protocol && slu_ip_compare(&a->address, &b->address) == 0;
 }
 
-static void check_overlap(struct rules *rules)
+static void check_overlap(struct slu_rules *rules)
 {
 	const struct slu_config *config = rules->config;
 	const struct slu_config_listener **sorted = slu_memory_zeroed(config->listener_count, sizeof(*sorted));
@@ -365,7 +349,7 @@ static void check_overlap(struct rules *rules)
 			const struct slu_config_listener *later = listener > reach ? listener : reach;
 			const struct slu_config_listener *earlier = listener > reach ? reach : listener;
 
-			refuse(rules, PATH(path, "listeners[%zu].ports", later - config->listeners),
+			slu_rules_refuse(rules, PATH(path, "listeners[%zu].ports", later - config->listeners),
 				"ports %u-%u overlap with ports %u-%u of listener \"%s\" (listeners[%zu]) at the same "
 				"address",
 				later->port_first, later->port_last, earlier->port_first, earlier->port_last,
@@ -378,7 +362,7 @@ static void check_overlap(struct rules *rules)
 }
 
 /* Sessions and meters name listeners and outbound services alike. `listeners` is sorted. */
-static void check_outbound_names(struct rules *rules, const struct named *listeners)
+static void check_outbound_names(struct slu_rules *rules, const struct named *listeners)
 {
 	const struct slu_config *config = rules->config;
 	struct named *snats = NAMED(config->snats, config->snat_count, name);
@@ -396,18 +380,18 @@ static void check_outbound_names(struct rules *rules, const struct named *listen
 			continue;
 		found = bsearch(named, listeners, config->listener_count, sizeof(*named), compare_names);
 		if (found != NULL)
-			refuse(rules, PATH(path, "%s[%u].name", list, named->index),
+			slu_rules_refuse(rules, PATH(path, "%s[%u].name", list, named->index),
 				"\"%s\" is taken by listeners[%u] already", named->name, found->index);
 		found = snat ? NULL : bsearch(named, snats, config->snat_count, sizeof(*named), compare_names);
 		if (found != NULL)
-			refuse(rules, PATH(path, "%s[%u].name", list, named->index),
+			slu_rules_refuse(rules, PATH(path, "%s[%u].name", list, named->index),
 				"\"%s\" is taken by snat[%u] already", named->name, found->index);
 	}
 	free(snats);
 	free(eips);
 }
 
-static void check_listeners(struct rules *rules, struct traits *traits)
+static void check_listeners(struct slu_rules *rules, struct traits *traits)
 {
 	const struct slu_config *config = rules->config;
 	struct named *names = NAMED(config->listeners, config->listener_count, name);
@@ -431,7 +415,7 @@ static void check_listeners(struct rules *rules, struct traits *traits)
 		if (listener->address.family == 0)
 			continue;
 		if (listener->mode == SLU_MODE_FULLNAT && !locals[listener->address.family])
-			refuse(rules, PATH(path, "listeners[%u].mode", i),
+			slu_rules_refuse(rules, PATH(path, "listeners[%u].mode", i),
 				"mode fullnat needs an IPv%u address in local_addresses", listener->address.family);
 		if (listener->vpc == 0)
 			check_edge(rules, &listener->address, PATH(path, "listeners[%u].address", i));
@@ -535,7 +519,7 @@ static const char *use_format(const struct slu_config *config, const struct use 
 	return text;
 }
 
-static void refuse_second_use(struct rules *rules, const struct use *use, const struct use *first)
+static void refuse_second_use(struct slu_rules *rules, const struct use *use, const struct use *first)
 {
 	char path[64], text[SLU_IP_TEXT_BYTES], taken[160];
 
@@ -551,7 +535,8 @@ static void refuse_second_use(struct rules *rules, const struct use *use, const 
 		PATH(path, "snat[%u].addresses[%u]", use->index, use->sub);
 	else
 		PATH(path, "eip[%u].public", use->index);
-	refuse(rules, path, "%s is %s already", slu_ip_format(&use->ip, text), use_format(rules->config, first, taken));
+	slu_rules_refuse(rules, path, "%s is %s already", slu_ip_format(&use->ip, text),
+		use_format(rules->config, first, taken));
 }
 
 /* The first use of an address among the sorted ones, or NULL. */
@@ -572,7 +557,7 @@ static const struct use *find_use(const struct use *uses, size_t count, uint32_t
 }
 
 static void check_backend_addresses(
-	struct rules *rules, const struct traits *traits, const struct use *uses, size_t count)
+	struct slu_rules *rules, const struct traits *traits, const struct use *uses, size_t count)
 {
 	const struct slu_config *config = rules->config;
 	char path[96], text[SLU_IP_TEXT_BYTES], taken[160];
@@ -583,7 +568,7 @@ static void check_backend_addresses(
 			const struct use *use = find_use(uses, count, traits[i].vpc, ip);
 
 			if (use != NULL)
-				refuse(rules, PATH(path, "groups[%u].backends[%u].address", i, j),
+				slu_rules_refuse(rules, PATH(path, "groups[%u].backends[%u].address", i, j),
 					"%s is %s: packets would come back to this node", slu_ip_format(ip, text),
 					use_format(config, use, taken));
 		}
@@ -591,7 +576,7 @@ static void check_backend_addresses(
 }
 
 /* A private address is a host's own, and has one public address. */
-static void check_private_addresses(struct rules *rules, const struct use *uses, size_t count)
+static void check_private_addresses(struct slu_rules *rules, const struct use *uses, size_t count)
 {
 	const struct slu_config *config = rules->config;
 	struct use *private = slu_memory_zeroed(config->eip_count, sizeof(*private));
@@ -603,7 +588,7 @@ static void check_private_addresses(struct rules *rules, const struct use *uses,
 		const struct use *use = find_use(uses, count, eip->vpc, &eip->private_ip);
 
 		if (use != NULL)
-			refuse(rules, PATH(path, "eip[%u].private", i),
+			slu_rules_refuse(rules, PATH(path, "eip[%u].private", i),
 				"%s is %s: packets would come back to this node", slu_ip_format(&eip->private_ip, text),
 				use_format(config, use, taken));
 		if (eip->private_ip.family != 0)
@@ -614,7 +599,7 @@ static void check_private_addresses(struct rules *rules, const struct use *uses,
 		if (compare_addresses(&private[i], &private[first]) != 0)
 			first = i;
 		else
-			refuse(rules, PATH(path, "eip[%u].private", private[i].index),
+			slu_rules_refuse(rules, PATH(path, "eip[%u].private", private[i].index),
 				"%s is the private address of eip \"%s\" already", slu_ip_format(&private[i].ip, text),
 				config->eips[private[first].index].name);
 	}
@@ -651,7 +636,7 @@ static int compare_sources(const void *left, const void *right)
 }
 
 /* Prefixes may lie within each other, the longest one rules; but none may be there twice. */
-static void check_sources(struct rules *rules)
+static void check_sources(struct slu_rules *rules)
 {
 	const struct slu_config *config = rules->config;
 	struct source *sources;
@@ -671,13 +656,13 @@ static void check_sources(struct rules *rules)
 		if (compare_prefixes(&sources[i], &sources[first]) != 0)
 			first = i;
 		else
-			refuse(rules, PATH(path, "snat[%u].sources[%u]", sources[i].snat, sources[i].item),
+			slu_rules_refuse(rules, PATH(path, "snat[%u].sources[%u]", sources[i].snat, sources[i].item),
 				"is snat[%u].sources[%u] already", sources[first].snat, sources[first].item);
 	}
 	free(sources);
 }
 
-static void check_snat_families(struct rules *rules, uint32_t index)
+static void check_snat_families(struct slu_rules *rules, uint32_t index)
 {
 	const struct slu_config_outbound *snat = &rules->config->snats[index];
 	bool inside[7] = {false}, public[7] = {false};
@@ -691,17 +676,17 @@ static void check_snat_families(struct rules *rules, uint32_t index)
 		return; /* a source that could not be read */
 	for (unsigned family = 4; family <= 6; family += 2) {
 		if (inside[family] && !public[family] && snat->addresses.count > 0)
-			refuse(rules, PATH(path, "snat[%u].addresses", index),
+			slu_rules_refuse(rules, PATH(path, "snat[%u].addresses", index),
 				"has IPv%u sources and needs an IPv%u address: addresses are not translated between "
 				"families",
 				family, family);
 		if (public[family] && !inside[family] && snat->source_count > 0)
-			refuse(rules, PATH(path, "snat[%u].sources", index), "has an IPv%u address but no IPv%u source",
-				family, family);
+			slu_rules_refuse(rules, PATH(path, "snat[%u].sources", index),
+				"has an IPv%u address but no IPv%u source", family, family);
 	}
 }
 
-static void check_outbound(struct rules *rules)
+static void check_outbound(struct slu_rules *rules)
 {
 	const struct slu_config *config = rules->config;
 	char path[64];
@@ -712,7 +697,7 @@ static void check_outbound(struct rules *rules)
 
 		check_snat_families(rules, i);
 		if (snat->port_last - snat->port_first + 1u < config->workers)
-			refuse(rules, PATH(path, "snat[%u].ports", i),
+			slu_rules_refuse(rules, PATH(path, "snat[%u].ports", i),
 				"a range of %u ports is too small for %u workers",
 				snat->port_last - snat->port_first + 1u, config->workers);
 		for (uint32_t j = 0; snat->vpc == 0 && j < snat->addresses.count; j++)
@@ -724,7 +709,7 @@ static void check_outbound(struct rules *rules)
 
 		if (eip->public_ip.family != 0 && eip->private_ip.family != 0 &&
 			eip->public_ip.family != eip->private_ip.family)
-			refuse(rules, PATH(path, "eip[%u].private", i),
+			slu_rules_refuse(rules, PATH(path, "eip[%u].private", i),
 				"is IPv%u but the public address is IPv%u: addresses are not translated between "
 				"families",
 				eip->private_ip.family, eip->public_ip.family);
@@ -733,7 +718,7 @@ static void check_outbound(struct rules *rules)
 	}
 }
 
-static void check_addresses(struct rules *rules, const struct traits *traits)
+static void check_addresses(struct slu_rules *rules, const struct traits *traits)
 {
 	const struct slu_config *config = rules->config;
 	size_t room = (size_t)config->local_count + config->listener_count + config->eip_count + 1, count;
@@ -759,7 +744,7 @@ static void check_addresses(struct rules *rules, const struct traits *traits)
 
 void slu_rules_check(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors)
 {
-	struct rules rules = {root, config, errors};
+	struct slu_rules rules = {root, config, errors};
 	struct traits *traits = slu_memory_zeroed(config->group_count, sizeof(*traits));
 	uint64_t backends = 0;
 
@@ -769,11 +754,11 @@ void slu_rules_check(const struct slu_node *root, struct slu_config *config, str
 		backends += config->groups[i].backend_count;
 	}
 	if (backends > SLU_CONFIG_MAX_ALL_BACKENDS)
-		refuse(&rules, "groups", "have %llu backends in all, at most %u are allowed",
+		slu_rules_refuse(&rules, "groups", "have %llu backends in all, at most %u are allowed",
 			(unsigned long long)backends, SLU_CONFIG_MAX_ALL_BACKENDS);
 	check_listeners(&rules, traits);
 	check_addresses(&rules, traits);
 	check_outbound(&rules);
-	slu_rules_cluster(root, config, errors);
+	slu_rules_cluster(&rules);
 	free(traits);
 }

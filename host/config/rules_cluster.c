@@ -4,26 +4,6 @@
 #include "host/config/rules_parts.h"
 #include "host/control/ip.h"
 
-struct rules {
-	const struct slu_node *root;
-	const struct slu_config *config;
-	struct slu_errors *errors;
-};
-
-static void refuse(struct rules *rules, const char *path, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void refuse(struct rules *rules, const char *path, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	slu_rules_refuse(rules->root, rules->errors, path, format, arguments);
-	va_end(arguments);
-}
-
-#define PATH(buffer, ...) (snprintf(buffer, sizeof(buffer), __VA_ARGS__), buffer)
-
 static bool overlap(const struct slu_config_prefix *a, const struct slu_config_prefix *b)
 {
 	uint8_t bits = a->bits < b->bits ? a->bits : b->bits;
@@ -32,7 +12,7 @@ static bool overlap(const struct slu_config_prefix *a, const struct slu_config_p
 }
 
 /* Refuses members[index].local_prefixes[at] if an earlier prefix of any member has addresses of it. */
-static void check_prefix(struct rules *rules, uint32_t index, uint32_t at)
+static void check_prefix(struct slu_rules *rules, uint32_t index, uint32_t at)
 {
 	const struct slu_config_cluster *cluster = rules->config->cluster;
 	const struct slu_config_prefix *prefix = &cluster->members[index].locals[at];
@@ -44,14 +24,14 @@ static void check_prefix(struct rules *rules, uint32_t index, uint32_t at)
 		for (uint32_t j = 0; j < (i < index ? other->local_count : at); j++) {
 			if (!overlap(prefix, &other->locals[j]))
 				continue;
-			refuse(rules, PATH(path, "cluster.members[%u].local_prefixes[%u]", index, at),
+			slu_rules_refuse(rules, PATH(path, "cluster.members[%u].local_prefixes[%u]", index, at),
 				"overlaps with local_prefixes[%u] of member %u", j, other->id);
 			return;
 		}
 	}
 }
 
-static void check_member(struct rules *rules, uint32_t index)
+static void check_member(struct slu_rules *rules, uint32_t index)
 {
 	const struct slu_config_cluster *cluster = rules->config->cluster;
 	const struct slu_config_member *member = &cluster->members[index];
@@ -61,14 +41,14 @@ static void check_member(struct rules *rules, uint32_t index)
 		const struct slu_config_member *other = &cluster->members[i];
 
 		if (member->id != 0 && member->id == other->id)
-			refuse(rules, PATH(path, "cluster.members[%u].id", index), "%u is taken by members[%u] already",
-				member->id, i);
+			slu_rules_refuse(rules, PATH(path, "cluster.members[%u].id", index),
+				"%u is taken by members[%u] already", member->id, i);
 		if (member->name[0] != '\0' && strcmp(member->name, other->name) == 0)
-			refuse(rules, PATH(path, "cluster.members[%u].name", index),
+			slu_rules_refuse(rules, PATH(path, "cluster.members[%u].name", index),
 				"\"%s\" is taken by members[%u] already", member->name, i);
 		if (member->address.family != 0 && slu_ip_compare(&member->address, &other->address) == 0)
-			refuse(rules, PATH(path, "cluster.members[%u].address", index), "%s is members[%u]'s already",
-				slu_ip_format(&member->address, text), i);
+			slu_rules_refuse(rules, PATH(path, "cluster.members[%u].address", index),
+				"%s is members[%u]'s already", slu_ip_format(&member->address, text), i);
 	}
 	for (uint32_t i = 0; i < member->local_count; i++)
 		check_prefix(rules, index, i);
@@ -83,7 +63,7 @@ static bool has_prefix(const struct slu_config_prefix *list, uint32_t count, con
 }
 
 /* What the list says of this node must be what the node says of itself. */
-static void check_self(struct rules *rules, uint32_t index)
+static void check_self(struct slu_rules *rules, uint32_t index)
 {
 	const struct slu_config_cluster *cluster = rules->config->cluster;
 	const struct slu_config_member *self = &cluster->members[index];
@@ -92,16 +72,16 @@ static void check_self(struct rules *rules, uint32_t index)
 
 	if (self->address.family != 0 && cluster->address.family != 0 &&
 		slu_ip_compare(&self->address, &cluster->address) != 0)
-		refuse(rules, PATH(path, "cluster.members[%u].address", index),
+		slu_rules_refuse(rules, PATH(path, "cluster.members[%u].address", index),
 			"is not cluster.address, and this member is this node");
 	for (uint32_t i = 0; i < self->local_count && same; i++)
 		same = has_prefix(cluster->locals, cluster->local_count, &self->locals[i]);
 	if (!same)
-		refuse(rules, PATH(path, "cluster.members[%u]", index),
+		slu_rules_refuse(rules, PATH(path, "cluster.members[%u]", index),
 			"local_prefixes are not those of cluster.local_prefixes, and this member is this node");
 }
 
-static void check_members(struct rules *rules)
+static void check_members(struct slu_rules *rules)
 {
 	const struct slu_config_cluster *cluster = rules->config->cluster;
 	bool found = false;
@@ -114,25 +94,25 @@ static void check_members(struct rules *rules)
 		check_self(rules, i);
 	}
 	if (!found && cluster->id != 0)
-		refuse(rules, "cluster.members", "this node, id %u, is not among the members", cluster->id);
+		slu_rules_refuse(rules, "cluster.members", "this node, id %u, is not among the members", cluster->id);
 }
 
 /* The two ways to know the members exclude each other; one of them must be there. */
-static void check_source(struct rules *rules)
+static void check_source(struct slu_rules *rules)
 {
 	const struct slu_node *cluster = slu_node_find(rules->root, "cluster");
 	bool members = slu_node_find(cluster, "members") != NULL, etcd = slu_node_find(cluster, "etcd") != NULL;
 
 	if (members && etcd)
-		refuse(rules, "cluster.etcd", "members are listed already: either members or etcd");
+		slu_rules_refuse(rules, "cluster.etcd", "members are listed already: either members or etcd");
 	else if (!members && !etcd)
-		refuse(rules, "cluster", "key members or etcd is missing");
+		slu_rules_refuse(rules, "cluster", "key members or etcd is missing");
 	else if (members)
 		check_members(rules);
 }
 
 /* Prefixes of the node itself; with a list of members that list was checked too, so errors would come twice. */
-static void check_own_prefixes(struct rules *rules)
+static void check_own_prefixes(struct slu_rules *rules)
 {
 	const struct slu_config_cluster *cluster = rules->config->cluster;
 	char path[96];
@@ -140,11 +120,11 @@ static void check_own_prefixes(struct rules *rules)
 	for (uint32_t i = 0; i < cluster->local_count; i++)
 		for (uint32_t j = 0; j < i; j++)
 			if (overlap(&cluster->locals[i], &cluster->locals[j]))
-				refuse(rules, PATH(path, "cluster.local_prefixes[%u]", i),
+				slu_rules_refuse(rules, PATH(path, "cluster.local_prefixes[%u]", i),
 					"overlaps with local_prefixes[%u]", j);
 }
 
-static void check_local_addresses(struct rules *rules)
+static void check_local_addresses(struct slu_rules *rules)
 {
 	const struct slu_config *config = rules->config;
 	const struct slu_config_cluster *cluster = config->cluster;
@@ -161,7 +141,7 @@ static void check_local_addresses(struct rules *rules)
 		if (inside || config->local_items[i] == refused)
 			continue;
 		refused = config->local_items[i];
-		refuse(rules, PATH(path, "local_addresses[%u]", refused),
+		slu_rules_refuse(rules, PATH(path, "local_addresses[%u]", refused),
 			"%s is in none of cluster.local_prefixes: the cluster would not know whose it is",
 			slu_ip_format(&config->locals[i], text));
 	}
@@ -180,7 +160,7 @@ static bool is_home_of_any(const struct slu_config_cluster *cluster, const struc
 }
 
 /* Members that etcd tells of are not known yet. */
-static void check_public_addresses(struct rules *rules)
+static void check_public_addresses(struct slu_rules *rules)
 {
 	static const char rule[] = "%s is in no member's local_prefixes: nobody would announce it";
 	const struct slu_config *config = rules->config;
@@ -192,25 +172,24 @@ static void check_public_addresses(struct rules *rules)
 
 		for (uint32_t j = 0; j < list->count; j++)
 			if (!is_home_of_any(cluster, &list->ips[j]))
-				refuse(rules, PATH(path, "snat[%u].addresses[%u]", i, list->items[j]), rule,
+				slu_rules_refuse(rules, PATH(path, "snat[%u].addresses[%u]", i, list->items[j]), rule,
 					slu_ip_format(&list->ips[j], text));
 	}
 	for (uint32_t i = 0; i < config->eip_count && cluster->member_count; i++)
 		if (config->eips[i].public_ip.family != 0 && !is_home_of_any(cluster, &config->eips[i].public_ip))
-			refuse(rules, PATH(path, "eip[%u].public", i), rule,
+			slu_rules_refuse(rules, PATH(path, "eip[%u].public", i), rule,
 				slu_ip_format(&config->eips[i].public_ip, text));
 }
 
-void slu_rules_cluster(const struct slu_node *root, const struct slu_config *config, struct slu_errors *errors)
+void slu_rules_cluster(struct slu_rules *rules)
 {
-	const struct slu_node *cluster = slu_node_find(root, "cluster");
-	struct rules rules = {root, config, errors};
+	const struct slu_node *cluster = slu_node_find(rules->root, "cluster");
 
 	/* In a document of the whole cluster it is not there, and was checked with the node's own. */
-	if (config->cluster == NULL || cluster == NULL || slu_node_kind(cluster) != SLU_NODE_MAPPING)
+	if (rules->config->cluster == NULL || cluster == NULL || slu_node_kind(cluster) != SLU_NODE_MAPPING)
 		return;
-	check_own_prefixes(&rules);
-	check_source(&rules);
-	check_local_addresses(&rules);
-	check_public_addresses(&rules);
+	check_own_prefixes(rules);
+	check_source(rules);
+	check_local_addresses(rules);
+	check_public_addresses(rules);
 }

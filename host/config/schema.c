@@ -8,8 +8,6 @@
 #include "host/config/schema_parts.h"
 #include "host/control/ip.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 const char *const slu_schema_schedulers[] = {
 	[SLU_SCHED_RR] = "rr", [SLU_SCHED_WRR] = "wrr", [SLU_SCHED_WLC] = "wlc", [SLU_SCHED_MAGLEV] = "maglev", NULL};
 const char *const slu_schema_modes[] = {[SLU_MODE_FULLNAT] = "fullnat",
@@ -34,6 +32,8 @@ const struct slu_timeouts slu_schema_timeouts = {.syn_recv = 60,
 	.close_wait = 60,
 	.last_ack = 30,
 	.udp = 300};
+
+static const struct slu_config_offload offload_default = {.enabled = true, .threshold_packets = 3};
 
 static void read_version(
 	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
@@ -75,28 +75,34 @@ void slu_schema_prefix(struct slu_reader *reader, const struct slu_node *node, v
 	*(struct slu_config_prefix *)target = prefix;
 }
 
-static void read_addresses(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+void slu_schema_network(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
-	struct slu_config_port *port = target;
+	struct slu_config_prefix prefix = {0};
+	char text[SLU_IP_TEXT_BYTES];
+	struct slu_ip network;
 
-	(void)f;
-	slu_reader_list(reader, node, 64, sizeof(*port->addresses), slu_schema_prefix, (void **)&port->addresses,
-		&port->address_count);
+	slu_schema_prefix(reader, node, &prefix, f);
+	if (prefix.bits == 0)
+		return;
+	network = slu_ip_network(&prefix.ip, prefix.bits);
+	if (slu_ip_compare(&network, &prefix.ip) != 0)
+		slu_reader_refuse(reader, node, "has bits behind the prefix; its network is %s/%u",
+			slu_ip_format(&network, text), prefix.bits);
+	else
+		*(struct slu_config_prefix *)target = prefix;
 }
 
-static void read_tap(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
+void slu_schema_interface(
+	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
 	char name[SLU_NAME_BYTES] = "";
 
 	slu_reader_name(reader, node, name, f);
-	if (strlen(name) > 15)
-		slu_reader_refuse(reader, node, "an interface name has at most 15 characters");
+	if (strlen(name) >= SLU_INTERFACE_BYTES)
+		slu_reader_refuse(reader, node, "an interface name has at most %u characters", SLU_INTERFACE_BYTES - 1);
 	else
 		memcpy(target, name, strlen(name) + 1);
 }
-
-#define AT(type, member) .offset = offsetof(struct type, member)
 
 static void read_port(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
@@ -104,26 +110,16 @@ static void read_port(struct slu_reader *reader, const struct slu_node *node, vo
 		{"name", slu_reader_name, AT(slu_config_port, name), .required = true},
 		{"device", slu_reader_string, AT(slu_config_port, device), .min = 1, .max = 1024, .required = true},
 		{"index", slu_reader_u32, AT(slu_config_port, index), .max = 63},
-		{"tap", read_tap, AT(slu_config_port, tap), .required = true},
+		{"tap", slu_schema_interface, AT(slu_config_port, tap), .required = true},
 		{"queues", slu_reader_u32, AT(slu_config_port, queues), .min = 1, .max = 64},
-		{"addresses", read_addresses},
+		{"addresses", slu_reader_list, LIST(slu_config_port, addresses, address_count, slu_schema_prefix),
+			.max = 64},
 	};
 	struct slu_config_port *port = target;
 
 	(void)f;
 	port->queues = 1;
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
-}
-
-static void read_ports(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_PORTS, sizeof(*config->ports), read_port, (void **)&config->ports,
-		&config->port_count);
-	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) == 0)
-		slu_reader_refuse(reader, node, "at least one port is needed");
 }
 
 static void read_eal_argument(
@@ -133,15 +129,6 @@ static void read_eal_argument(
 
 	(void)f;
 	slu_reader_string(reader, node, target, &bounds);
-}
-
-static void read_eal(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(
-		reader, node, 64, sizeof(*config->eal), read_eal_argument, (void **)&config->eal, &config->eal_count);
 }
 
 /* Where the members of a list of addresses go. */
@@ -387,23 +374,14 @@ static void read_backend(
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
 }
 
-static void read_backends(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_group *group = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_BACKENDS, sizeof(*group->backends), read_backend,
-		(void **)&group->backends, &group->backend_count);
-}
-
 static void read_group(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
 	static const struct slu_field fields[] = {
 		{"name", slu_reader_name, AT(slu_config_group, name), .required = true},
 		{"scheduler", slu_reader_word, AT(slu_config_group, scheduler), .words = slu_schema_schedulers},
 		{"check", read_check, AT(slu_config_group, check)},
-		{"backends", read_backends, .required = true},
+		{"backends", slu_reader_list, LIST(slu_config_group, backends, backend_count, read_backend),
+			.max = SLU_CONFIG_MAX_BACKENDS, .required = true},
 	};
 	struct slu_config_group *group = target;
 
@@ -418,15 +396,6 @@ static void read_group(struct slu_reader *reader, const struct slu_node *node, v
 		.status_first = 200,
 		.status_last = 200};
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
-}
-
-static void read_groups(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_GROUPS, sizeof(*config->groups), read_group,
-		(void **)&config->groups, &config->group_count);
 }
 
 static void read_protocol(
@@ -455,8 +424,8 @@ static void read_offload(
 	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
 	static const struct slu_field fields[] = {
-		{"enabled", slu_reader_bool, AT(slu_config_listener, offload)},
-		{"threshold_packets", slu_reader_u32, AT(slu_config_listener, offload_threshold_packets), .min = 1,
+		{"enabled", slu_reader_bool, AT(slu_config_offload, enabled)},
+		{"threshold_packets", slu_reader_u32, AT(slu_config_offload, threshold_packets), .min = 1,
 			.max = 1000000},
 	};
 
@@ -491,57 +460,19 @@ static void read_listener(
 		{"mode", slu_reader_word, AT(slu_config_listener, mode), .words = listener_modes},
 		{"vpc", slu_reader_u32, AT(slu_config_listener, vpc), .max = SLU_VPC_MAX},
 		{"group", slu_reader_name, AT(slu_config_listener, group), .required = true},
-		{"offload", read_offload},
+		{"offload", read_offload, AT(slu_config_listener, offload)},
 		{"max_sessions", slu_reader_u32, AT(slu_config_listener, max_sessions), .min = 1, .max = 1u << 28},
 		{"timeouts", read_timeouts, AT(slu_config_listener, timeouts)},
 	};
 	struct slu_config_listener *listener = target;
 
 	(void)f;
-	listener->offload = true;
-	listener->offload_threshold_packets = 3;
+	listener->offload = offload_default;
 	listener->timeouts = slu_schema_timeouts;
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
 }
 
-static void read_listeners(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_LISTENERS, sizeof(*config->listeners), read_listener,
-		(void **)&config->listeners, &config->listener_count);
-}
-
 /* Outbound services. */
-
-static void read_source(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_prefix prefix = {0};
-	struct slu_ip network;
-
-	slu_schema_prefix(reader, node, &prefix, f);
-	if (prefix.bits == 0)
-		return;
-	network = slu_ip_network(&prefix.ip, prefix.bits);
-	if (slu_ip_compare(&network, &prefix.ip) != 0)
-		slu_reader_refuse(reader, node, "has bits set behind its prefix");
-	else
-		*(struct slu_config_prefix *)target = prefix;
-}
-
-static void read_sources(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_outbound *snat = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_SOURCES, sizeof(*snat->sources), read_source,
-		(void **)&snat->sources, &snat->source_count);
-	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) == 0)
-		slu_reader_refuse(reader, node, "at least one prefix is needed");
-}
 
 static void read_public_addresses(
 	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
@@ -565,23 +496,9 @@ static void read_public_ports(
 	read_range(reader, node, &snat->port_first, &snat->port_last, 1, 65535, "\"1024-65535\"");
 }
 
-static void read_outbound_offload(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	static const struct slu_field fields[] = {
-		{"enabled", slu_reader_bool, AT(slu_config_outbound, offload)},
-		{"threshold_packets", slu_reader_u32, AT(slu_config_outbound, offload_threshold_packets), .min = 1,
-			.max = 1000000},
-	};
-
-	(void)f;
-	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
-}
-
 static void set_outbound_defaults(struct slu_config_outbound *service)
 {
-	service->offload = true;
-	service->offload_threshold_packets = 3;
+	service->offload = offload_default;
 	service->timeouts = slu_schema_timeouts;
 	service->port_first = 1024;
 	service->port_last = UINT16_MAX;
@@ -591,11 +508,12 @@ static void read_snat(struct slu_reader *reader, const struct slu_node *node, vo
 {
 	static const struct slu_field fields[] = {
 		{"name", slu_reader_name, AT(slu_config_outbound, name), .required = true},
-		{"sources", read_sources, .required = true},
+		{"sources", slu_reader_list, LIST(slu_config_outbound, sources, source_count, slu_schema_network),
+			.max = SLU_CONFIG_MAX_SOURCES, .some = "prefix", .required = true},
 		{"addresses", read_public_addresses, .required = true},
 		{"ports", read_public_ports},
 		{"vpc", slu_reader_u32, AT(slu_config_outbound, vpc), .max = SLU_VPC_MAX},
-		{"offload", read_outbound_offload},
+		{"offload", read_offload, AT(slu_config_outbound, offload)},
 		{"timeouts", read_timeouts, AT(slu_config_outbound, timeouts)},
 	};
 
@@ -611,7 +529,7 @@ static void read_eip(struct slu_reader *reader, const struct slu_node *node, voi
 		{"public", slu_reader_address, AT(slu_config_outbound, public_ip), .required = true},
 		{"private", slu_reader_address, AT(slu_config_outbound, private_ip), .required = true},
 		{"vpc", slu_reader_u32, AT(slu_config_outbound, vpc), .max = SLU_VPC_MAX},
-		{"offload", read_outbound_offload},
+		{"offload", read_offload, AT(slu_config_outbound, offload)},
 		{"timeouts", read_timeouts, AT(slu_config_outbound, timeouts)},
 	};
 
@@ -620,42 +538,22 @@ static void read_eip(struct slu_reader *reader, const struct slu_node *node, voi
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
 }
 
-static void read_snats(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_SNATS, sizeof(*config->snats), read_snat, (void **)&config->snats,
-		&config->snat_count);
-}
-
-static void read_eips(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_EIPS, sizeof(*config->eips), read_eip, (void **)&config->eips,
-		&config->eip_count);
-}
-
-static void read_internal(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config *config = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_INTERNAL, sizeof(*config->internal), read_source,
-		(void **)&config->internal, &config->internal_count);
-}
-
 static void read_metering(
 	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
-	static const struct slu_field fields[] = {{"internal", read_internal}};
+	static const struct slu_field fields[] = {
+		{"internal", slu_reader_list, LIST(slu_config, internal, internal_count, slu_schema_network),
+			.max = SLU_CONFIG_MAX_INTERNAL},
+	};
 
 	(void)f;
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
 }
+
+/* What a document of a node and one of a whole cluster share. */
+#define GROUPS slu_reader_list, LIST(slu_config, groups, group_count, read_group), .max = SLU_CONFIG_MAX_GROUPS
+#define LISTENERS                                                                                                      \
+	slu_reader_list, LIST(slu_config, listeners, listener_count, read_listener), .max = SLU_CONFIG_MAX_LISTENERS
 
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors)
 {
@@ -666,13 +564,14 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 		{"api", slu_reader_path, AT(slu_config, api), .min = 1, .max = 107},
 		{"workers", slu_reader_u32, AT(slu_config, workers), .min = 1, .max = 16},
 		{"sessions", slu_reader_u64, AT(slu_config, sessions), .min = 1024, .max = 1u << 28},
-		{"eal", read_eal},
-		{"ports", read_ports, .required = true},
+		{"eal", slu_reader_list, LIST(slu_config, eal, eal_count, read_eal_argument), .max = 64},
+		{"ports", slu_reader_list, LIST(slu_config, ports, port_count, read_port), .max = SLU_CONFIG_MAX_PORTS,
+			.some = "port", .required = true},
 		{"local_addresses", read_locals},
-		{"groups", read_groups},
-		{"listeners", read_listeners},
-		{"snat", read_snats},
-		{"eip", read_eips},
+		{"groups", GROUPS},
+		{"listeners", LISTENERS},
+		{"snat", slu_reader_list, LIST(slu_config, snats, snat_count, read_snat), .max = SLU_CONFIG_MAX_SNATS},
+		{"eip", slu_reader_list, LIST(slu_config, eips, eip_count, read_eip), .max = SLU_CONFIG_MAX_EIPS},
 		{"metering", read_metering},
 		{"cluster", slu_schema_cluster, AT(slu_config, cluster)},
 	};
@@ -690,8 +589,8 @@ void slu_schema_read_shared(const struct slu_node *root, struct slu_config *conf
 {
 	static const struct slu_field fields[] = {
 		{"version", read_version, .required = true},
-		{"groups", read_groups, .required = true},
-		{"listeners", read_listeners, .required = true},
+		{"groups", GROUPS, .required = true},
+		{"listeners", LISTENERS, .required = true},
 	};
 	struct slu_reader reader = {.errors = errors};
 

@@ -8,9 +8,6 @@
 #include "host/config/schema_parts.h"
 #include "host/control/ip.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define AT(type, member) .offset = offsetof(struct type, member)
-
 #define PREFIXES_MAX 16u /* of one member; all of 8 fit a cluster view */
 #define ENDPOINTS_MAX 8u
 
@@ -20,18 +17,6 @@ static void read_id(struct slu_reader *reader, const struct slu_node *node, void
 
 	if (slu_reader_number(reader, node, f->min, f->max, &value))
 		*(uint8_t *)target = (uint8_t)value;
-}
-
-static void read_interface(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	char name[SLU_NAME_BYTES] = "";
-
-	slu_reader_name(reader, node, name, f);
-	if (strlen(name) > 15)
-		slu_reader_refuse(reader, node, "an interface name has at most 15 characters");
-	else
-		memcpy(target, name, strlen(name) + 1);
 }
 
 static void read_multicast(
@@ -97,67 +82,18 @@ static void read_trigger(
 	cluster->period = read.period;
 }
 
-/* "a home prefix": the bits behind it are zero. */
-static void read_home(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_prefix prefix = {0};
-	char text[SLU_IP_TEXT_BYTES];
-	struct slu_ip network;
-
-	slu_schema_prefix(reader, node, &prefix, f);
-	if (prefix.bits == 0)
-		return;
-	network = prefix.ip;
-	for (unsigned i = prefix.bits; i < 128; i++)
-		network.bytes[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
-	if (slu_ip_compare(&network, &prefix.ip) != 0)
-		slu_reader_refuse(reader, node, "has bits behind the prefix; its network is %s/%u",
-			slu_ip_format(&network, text), prefix.bits);
-	else
-		*(struct slu_config_prefix *)target = prefix;
-}
-
-static void read_member_homes(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_member *member = target;
-
-	(void)f;
-	slu_reader_list(reader, node, PREFIXES_MAX, sizeof(*member->locals), read_home, (void **)&member->locals,
-		&member->local_count);
-}
-
-static void read_own_homes(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_cluster *cluster = target;
-
-	(void)f;
-	slu_reader_list(reader, node, PREFIXES_MAX, sizeof(*cluster->locals), read_home, (void **)&cluster->locals,
-		&cluster->local_count);
-}
-
 static void read_member(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
 	static const struct slu_field fields[] = {
 		{"id", read_id, AT(slu_config_member, id), .min = 1, .max = 255, .required = true},
 		{"name", slu_reader_name, AT(slu_config_member, name), .required = true},
 		{"address", read_sync_address, AT(slu_config_member, address), .required = true},
-		{"local_prefixes", read_member_homes},
+		{"local_prefixes", slu_reader_list, LIST(slu_config_member, locals, local_count, slu_schema_network),
+			.max = PREFIXES_MAX},
 	};
 
 	(void)f;
 	slu_reader_mapping(reader, node, target, fields, COUNT(fields));
-}
-
-static void read_members(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_cluster *cluster = target;
-
-	(void)f;
-	slu_reader_list(reader, node, SLU_CONFIG_MAX_MEMBERS, sizeof(*cluster->members), read_member,
-		(void **)&cluster->members, &cluster->member_count);
 }
 
 static void read_routes(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
@@ -210,18 +146,6 @@ static void read_endpoint(
 	*(char **)target = slu_memory_copy(text);
 }
 
-static void read_endpoints(
-	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
-{
-	struct slu_config_cluster *cluster = target;
-
-	(void)f;
-	slu_reader_list(reader, node, ENDPOINTS_MAX, sizeof(*cluster->etcd), read_endpoint, (void **)&cluster->etcd,
-		&cluster->etcd_count);
-	if (slu_node_kind(node) == SLU_NODE_SEQUENCE && slu_node_count(node) == 0)
-		slu_reader_refuse(reader, node, "at least one endpoint is needed");
-}
-
 static void read_etcd_prefix(
 	struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
@@ -236,7 +160,8 @@ static void read_etcd_prefix(
 static void read_etcd(struct slu_reader *reader, const struct slu_node *node, void *target, const struct slu_field *f)
 {
 	static const struct slu_field fields[] = {
-		{"endpoints", read_endpoints, .required = true},
+		{"endpoints", slu_reader_list, LIST(slu_config_cluster, etcd, etcd_count, read_endpoint),
+			.max = ENDPOINTS_MAX, .some = "endpoint", .required = true},
 		{"prefix", read_etcd_prefix, AT(slu_config_cluster, etcd_prefix), .min = 2, .max = 128},
 		{"lease_ttl_s", slu_reader_u32, AT(slu_config_cluster, lease_ttl_s), .min = 2, .max = 3600},
 	};
@@ -250,16 +175,18 @@ void slu_schema_cluster(struct slu_reader *reader, const struct slu_node *node, 
 	static const struct slu_field fields[] = {
 		{"id", read_id, AT(slu_config_cluster, id), .min = 1, .max = 255, .required = true},
 		{"group", read_id, AT(slu_config_cluster, group), .max = 255},
-		{"interface", read_interface, AT(slu_config_cluster, interface), .required = true},
+		{"interface", slu_schema_interface, AT(slu_config_cluster, interface), .required = true},
 		{"address", read_sync_address, AT(slu_config_cluster, address), .required = true},
 		{"multicast", read_multicast, AT(slu_config_cluster, multicast)},
 		{"port", slu_reader_u16, AT(slu_config_cluster, port), .min = 1, .max = 65535},
 		{"key_file", slu_reader_path, AT(slu_config_cluster, key_file), .min = 2, .max = 1024},
 		{"extensions", slu_reader_bool, AT(slu_config_cluster, extensions)},
 		{"trigger", read_trigger},
-		{"local_prefixes", read_own_homes},
+		{"local_prefixes", slu_reader_list, LIST(slu_config_cluster, locals, local_count, slu_schema_network),
+			.max = PREFIXES_MAX},
 		{"routes", read_routes},
-		{"members", read_members},
+		{"members", slu_reader_list, LIST(slu_config_cluster, members, member_count, read_member),
+			.max = SLU_CONFIG_MAX_MEMBERS},
 		{"etcd", read_etcd},
 	};
 	struct slu_config_cluster *cluster = slu_memory_zeroed(1, sizeof(*cluster));

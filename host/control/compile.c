@@ -210,8 +210,8 @@ static int fill_listener(
 	listener->port_last = from->port_last;
 	listener->mode = from->mode;
 	listener->group = from->group_index;
-	listener->offload = from->offload;
-	listener->offload_threshold_packets = from->offload_threshold_packets;
+	listener->offload = from->offload.enabled;
+	listener->offload_threshold_packets = from->offload.threshold_packets;
 	listener->max_sessions = from->max_sessions;
 	listener->timeouts = from->timeouts;
 	strcpy(listener->name, from->name);
@@ -229,8 +229,8 @@ static int fill_service(const struct slu_compile *compile, const struct slu_conf
 	service->vpc = from->vpc;
 	service->address = from->public_ip;
 	service->mode = mode;
-	service->offload = from->offload;
-	service->offload_threshold_packets = from->offload_threshold_packets;
+	service->offload = from->offload.enabled;
+	service->offload_threshold_packets = from->offload.threshold_packets;
 	service->timeouts = from->timeouts;
 	strcpy(service->name, from->name);
 	return ret;

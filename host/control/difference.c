@@ -162,6 +162,14 @@ static void compare_groups(struct slu_difference *difference, const char *scope,
 	free(new);
 }
 
+static void compare_offload(struct slu_difference *difference, const char *what,
+	const struct slu_config_offload *before, const struct slu_config_offload *after)
+{
+	tell_text(difference, what, "offload.enabled", before->enabled ? "true" : "false",
+		after->enabled ? "true" : "false");
+	tell_number(difference, what, "offload.threshold_packets", before->threshold_packets, after->threshold_packets);
+}
+
 static void compare_timeouts(struct slu_difference *difference, const char *what, const struct slu_timeouts *before,
 	const struct slu_timeouts *after)
 {
@@ -201,10 +209,7 @@ static void compare_listeners(struct slu_difference *difference, const char *sco
 	tell_text(difference, what, "mode", slu_schema_modes[before->mode], slu_schema_modes[after->mode]);
 	tell_number(difference, what, "vpc", before->vpc, after->vpc);
 	tell_text(difference, what, "group", before->group, after->group);
-	tell_text(difference, what, "offload.enabled", before->offload ? "true" : "false",
-		after->offload ? "true" : "false");
-	tell_number(difference, what, "offload.threshold_packets", before->offload_threshold_packets,
-		after->offload_threshold_packets);
+	compare_offload(difference, what, &before->offload, &after->offload);
 	tell_number(difference, what, "max_sessions", before->max_sessions, after->max_sessions);
 	compare_timeouts(difference, what, &before->timeouts, &after->timeouts);
 }
@@ -251,10 +256,7 @@ static void compare_services(struct slu_difference *difference, const char *what
 	const struct slu_config_outbound *before, const struct slu_config_outbound *after)
 {
 	tell_number(difference, what, "vpc", before->vpc, after->vpc);
-	tell_text(difference, what, "offload.enabled", before->offload ? "true" : "false",
-		after->offload ? "true" : "false");
-	tell_number(difference, what, "offload.threshold_packets", before->offload_threshold_packets,
-		after->offload_threshold_packets);
+	compare_offload(difference, what, &before->offload, &after->offload);
 	compare_timeouts(difference, what, &before->timeouts, &after->timeouts);
 }
 

@@ -119,7 +119,7 @@ static const struct row bad[] = {
 			"doc:5:8 snat[0]: key sources is missing"}},
 	{"snat_source_with_host_bits__is_refused",
 		HEAD "snat: [{name: n, sources: [198.18.2.1/24], addresses: [198.18.1.150]}]\n",
-		{"doc:5:28 snat[0].sources[0]: has bits set behind its prefix"}},
+		{"doc:5:28 snat[0].sources[0]: has bits behind the prefix; its network is 198.18.2.0/24"}},
 	{"snat_without_sources_or_addresses__is_refused", HEAD "snat: [{name: n, sources: [], addresses: []}]\n",
 		{"doc:5:27 snat[0].sources: at least one prefix is needed",
 			"doc:5:42 snat[0].addresses: at least one address is needed"}},
@@ -173,7 +173,7 @@ static const struct row bad[] = {
 			"doc:7:14 eip[0].name: \"l1\" is taken by listeners[0] already",
 			"doc:7:14 eip[0].name: \"l1\" is taken by snat[0] already"}},
 	{"internal_prefix_with_host_bits__is_refused", HEAD "metering: {internal: [10.0.0.1/8], external: []}\n",
-		{"doc:5:23 metering.internal[0]: has bits set behind its prefix",
+		{"doc:5:23 metering.internal[0]: has bits behind the prefix; its network is 10.0.0.0/8",
 			"doc:5:36 metering.external: unknown key; did you mean internal?"}},
 	{"range_backwards__is_refused", VERSION PORTS "local_addresses: [198.18.2.9-198.18.2.1]\n",
 		{"doc:3:19 local_addresses[0]: the range's end must be of the same family and not before its "
@@ -513,8 +513,8 @@ static void values_left_out__have_their_defaults(void **state)
 	assert_int_equal(config->groups[0].check.type, SLU_CHECK_NONE);
 	assert_int_equal(config->groups[0].backends[0].weight, 1);
 	assert_int_equal(listener->mode, SLU_MODE_FULLNAT);
-	assert_true(listener->offload);
-	assert_int_equal(listener->offload_threshold_packets, 3);
+	assert_true(listener->offload.enabled);
+	assert_int_equal(listener->offload.threshold_packets, 3);
 	assert_memory_equal(&listener->timeouts, &expected, sizeof(expected));
 	slu_config_free(config);
 }
@@ -553,7 +553,7 @@ static void values_given__are_read(void **state)
 	assert_int_equal(listener->protocol, 17);
 	assert_int_equal(listener->port_first * 10 + listener->port_last, 57);
 	assert_int_equal(listener->vpc, SLU_VPC_MAX);
-	assert_false(listener->offload);
+	assert_false(listener->offload.enabled);
 	assert_int_equal(listener->max_sessions, 77);
 	assert_int_equal(listener->timeouts.udp, 7);
 	assert_int_equal(listener->timeouts.close, 2);
@@ -769,11 +769,11 @@ static void outbound_services__are_read(void **state)
 	assert_string_equal(slu_ip_format(&snat->addresses.ips[2], text), "198.18.1.152");
 	assert_int_equal(snat->port_first, 2000);
 	assert_int_equal(snat->port_last, 2999);
-	assert_true(snat->offload);
-	assert_int_equal(snat->offload_threshold_packets, 9);
+	assert_true(snat->offload.enabled);
+	assert_int_equal(snat->offload.threshold_packets, 9);
 	assert_int_equal(config->eip_count, 1);
 	assert_string_equal(slu_ip_format(&eip->private_ip, text), "198.18.2.11");
-	assert_false(eip->offload);
+	assert_false(eip->offload.enabled);
 	assert_int_equal(eip->timeouts.udp, 8);
 	assert_int_equal(eip->timeouts.established, 900);
 	assert_int_equal(config->internal_count, 2);
