@@ -11,6 +11,10 @@ $(B)/tests/unit/test_epoch: $(B)/tests/unit/test_epoch.o $(B)/host/cluster/epoch
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_epoch
 
+$(B)/tests/unit/test_key_file: $(B)/tests/unit/test_key_file.o $(B)/host/cluster/key_file.o $(B)/host/log.o
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lrte_eal
+UNIT_TESTS += $(B)/tests/unit/test_key_file
+
 # The objects of the agent, and the control plane for the configuration.
 TEST_SHARED := $(patsubst %,$(B)/tests/unit/test_%,catalog registry etcd)
 TEST_SHARED_OBJS := $(patsubst %,$(B)/host/cluster/%.o,catalog registry etcd etcd_value registration shared shared_write) $(B)/host/log.o
