@@ -13,13 +13,13 @@ if [ "$(cat "$out/version" 2>/dev/null)" = "$version" ]; then
 	exit 0
 fi
 rm -rf "$out"
-mkdir -p "$out/work/lists/partial"
+mkdir -p "$out/unpacked/lists/partial"
 out=$(cd "$out" && pwd)
-cd "$out/work"
+cd "$out/unpacked"
 
 # Every Debian archive the machine knows, in either style of sources list, once each.
-options=(-o "Dir::Etc::sourcelist=$out/work/sources.list" -o Dir::Etc::sourceparts=/dev/null
-	-o "Dir::State::lists=$out/work/lists" -o Acquire::Languages=none)
+options=(-o "Dir::Etc::sourcelist=$out/unpacked/sources.list" -o Dir::Etc::sourceparts=/dev/null
+	-o "Dir::State::lists=$out/unpacked/lists" -o Acquire::Languages=none)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 list_sources() {
 	# shellcheck disable=SC2016 # apt's own variables
@@ -60,5 +60,5 @@ for header in lib/ethdev/ethdev_driver.h lib/ethdev/ethdev_vdev.h lib/eal/includ
 done
 test -e "$out/include/ethdev_driver.h" -a -e "$out/include/bus_vdev_driver.h" -a -e "$out/include/dev_driver.h"
 cd "$out"
-rm -rf work
+rm -rf unpacked
 echo "$version" >version
