@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -22,6 +21,7 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
+#include "host/clock.h"
 #include "host/eal.h"
 #include "host/log.h"
 
@@ -30,14 +30,6 @@
 #define BUSY_US 100000 /* so long after the last packet the timer stays quick */
 #define ENGINE_POLL_US (SLU_ENGINE_POLL_MS * 1000)
 #define SHARED_FOLDER "/dev/shm/sluice"
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ------------------------------------------------------------ start */
 
@@ -153,8 +145,9 @@ static int start_ports(struct slu_agent *agent)
 
 static int start_dataplane(struct slu_agent *agent)
 {
-	struct slu_dataplane_settings settings = {
-		.sessions = (uint32_t)agent->config->sessions, .workers = agent->config->workers, .now_us = now_us()};
+	struct slu_dataplane_settings settings = {.sessions = (uint32_t)agent->config->sessions,
+		.workers = agent->config->workers,
+		.now_us = slu_clock_us()};
 	struct slu_dataplane_recovery recovery;
 	char path[PATH_MAX];
 	int error = make_folder(agent->config->state_dir, 0700);
@@ -345,7 +338,7 @@ static int start_engine(struct slu_agent *agent)
 		.kernel = agent->kernel,
 		.ports = agent->ports,
 		.port_count = agent->config->port_count};
-	uint64_t began = now_us();
+	uint64_t began = slu_clock_us();
 	uint32_t adopted;
 	int error = slu_engine_create(&settings, &agent->engine);
 
@@ -354,7 +347,7 @@ static int start_engine(struct slu_agent *agent)
 	adopted = slu_engine_adopt(agent->engine);
 	if (adopted)
 		slu_info("%u directions of sessions adopted in the card, in %u ms", adopted,
-			(unsigned int)((now_us() - began) / 1000));
+			(unsigned int)((slu_clock_us() - began) / 1000));
 	return 0;
 }
 
@@ -463,7 +456,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 		const struct timeval soon = {.tv_usec = HOUSEKEEPING_BUSY_US};
 
 		atomic_store_explicit(&agent->slow, 0, memory_order_relaxed);
-		agent->busy_until_us = now_us() + BUSY_US;
+		agent->busy_until_us = slu_clock_us() + BUSY_US;
 		event_add(agent->housekeeping, &soon);
 	}
 }
@@ -481,7 +474,7 @@ static uint64_t packets_of_all(const struct slu_agent *agent)
 static void on_housekeeping(evutil_socket_t fd, short what, void *context)
 {
 	struct slu_agent *agent = context;
-	uint64_t now = now_us(), packets = packets_of_all(agent);
+	uint64_t now = slu_clock_us(), packets = packets_of_all(agent);
 	struct timeval next = {.tv_usec = HOUSEKEEPING_BUSY_US};
 	bool waits;
 

@@ -13,6 +13,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "host/clock.h"
 #include "host/log.h"
 
 #define SPIN_US 20
@@ -26,14 +27,6 @@ static void add(_Atomic uint64_t *counter, uint64_t by)
 {
 	/* One writer: a plain load and store is enough. */
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 int slu_loop_init(struct slu_loop *loop, uint32_t index, uint32_t workers, struct slu_worker *worker)
@@ -254,7 +247,7 @@ static void sleep_armed(struct slu_loop *loop, uint64_t now, uint32_t due_us)
 	woken = epoll_pwait2(loop->epoll, events, 8, &timeout, NULL);
 	slu_worker_online(loop->worker);
 	add(&loop->counters.sleeps, 1);
-	add(&loop->counters.slept_us, now_us() - now);
+	add(&loop->counters.slept_us, slu_clock_us() - now);
 	if (woken > 0)
 		add(&loop->counters.interrupts, 1);
 }
@@ -262,7 +255,7 @@ static void sleep_armed(struct slu_loop *loop, uint64_t now, uint32_t due_us)
 /* One pass that ends asleep if it finds nothing. Returns whether there was work. */
 static bool rest(struct slu_loop *loop)
 {
-	uint64_t now = now_us();
+	uint64_t now = slu_clock_us();
 	uint32_t due_us;
 	bool worked;
 
@@ -281,11 +274,11 @@ static bool rest(struct slu_loop *loop)
 
 static void run(struct slu_loop *loop)
 {
-	uint64_t idle_since_us = now_us();
+	uint64_t idle_since_us = slu_clock_us();
 	uint32_t due_us;
 
 	while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
-		uint64_t now = now_us();
+		uint64_t now = slu_clock_us();
 		bool spin = now - idle_since_us < SPIN_US;
 
 		if (spin ? turn(loop, now, &due_us) : rest(loop)) {

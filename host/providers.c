@@ -15,16 +15,9 @@
 #include <rte_mempool.h>
 
 #include "host/agent.h"
+#include "host/clock.h"
 
 #define METERED_AGE_MS 20 /* one request asks for many listeners */
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ------------------------------------------------------------- sessions */
 
@@ -82,7 +75,7 @@ static bool provide_sessions(void *context, uint64_t *cursor, uint32_t budget, s
 /* What was metered, not older than a moment. */
 static struct slu_metering *metered(struct slu_agent *agent)
 {
-	uint64_t now = now_ms();
+	uint64_t now = slu_clock_ms();
 
 	if (now - agent->metered_ms > METERED_AGE_MS)
 		slu_metering_refresh(agent->metering);

@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/cluster/cluster_state.h"
 #include "host/cluster/config_hash.h"
@@ -19,14 +18,6 @@
 #define FLUSH_MS 10
 #define OUTBOX_RECORDS 16384u
 #define INBOX_RECORDS 16384u
-
-uint64_t slu_cluster_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ------------------------------------------------------------ configuration */
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/clock.h"
 #include "host/cluster/cluster_state.h"
 #include "host/config/memory.h"
 #include "host/log.h"
@@ -28,7 +29,7 @@ void slu_cluster_members_publish(struct slu_cluster *cluster)
 void slu_cluster_members_changed(struct slu_cluster *cluster)
 {
 	slu_cluster_members_publish(cluster);
-	slu_dataplane_quiet_until(cluster->settings.dp, slu_cluster_now_us() + QUIET_US);
+	slu_dataplane_quiet_until(cluster->settings.dp, slu_clock_us() + QUIET_US);
 	slu_cluster_self_announce(cluster);
 }
 
@@ -94,8 +95,7 @@ static bool hear(struct slu_cluster *cluster, struct slu_cluster_peer *peer)
 	if (count < 0)
 		return false;
 	peer->told = true;
-	slu_usage_hear(
-		cluster->usage, peer->id, counts, (uint32_t)count, peer->status.turn, slu_cluster_now_us() / 1000);
+	slu_usage_hear(cluster->usage, peer->id, counts, (uint32_t)count, peer->status.turn, slu_clock_ms());
 	if (peer->missed) {
 		peer->missed = false;
 		/* One that is only joining itself has nothing that we lack. */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "host/clock.h"
 #include "host/cluster/cluster_state.h"
 #include "host/log.h"
 
@@ -13,7 +14,7 @@ static bool may_announce(const struct slu_cluster *cluster)
 /* Ownership stays here until the packets have gone elsewhere. */
 static bool owns(const struct slu_cluster *cluster)
 {
-	return cluster->joined && (!cluster->drained || slu_cluster_now_us() - cluster->drained_us < DRAIN_PASS_US);
+	return cluster->joined && (!cluster->drained || slu_clock_us() - cluster->drained_us < DRAIN_PASS_US);
 }
 
 void slu_cluster_self_announce(struct slu_cluster *cluster)
@@ -67,7 +68,7 @@ void slu_cluster_self_tell(struct slu_cluster *cluster)
 
 	if (!cluster->sync)
 		return;
-	count = slu_usage_update(cluster->usage, sharing(cluster), slu_cluster_now_us() / 1000, &counts);
+	count = slu_usage_update(cluster->usage, sharing(cluster), slu_clock_ms(), &counts);
 	cluster->status.joined = cluster->joined;
 	cluster->status.announces = owns(cluster);
 	cluster->status.drained = cluster->drained;
@@ -96,7 +97,7 @@ void slu_cluster_drain(struct slu_cluster *cluster, bool drain)
 		return;
 	slu_info("cluster: this node %s", drain ? "is drained: its routes are withdrawn" : "announces itself again");
 	cluster->drained = drain;
-	cluster->drained_us = slu_cluster_now_us();
+	cluster->drained_us = slu_clock_us();
 	memset(&cluster->busy, 0, sizeof(cluster->busy));
 	update(cluster);
 	slu_cluster_self_tell(cluster);

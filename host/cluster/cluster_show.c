@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "host/clock.h"
 #include "host/cluster/cluster_state.h"
 #include "host/control/api.h"
 #include "host/control/ip.h"
@@ -182,7 +183,7 @@ void slu_cluster_show_node(const struct slu_cluster *cluster, struct slu_api_out
 	slu_api_out_bool(object, "owns", cluster->status.announces);
 	if (!cluster->drained)
 		return;
-	slu_api_out_number(object, "drained_ms", (slu_cluster_now_us() - cluster->drained_us) / 1000);
+	slu_api_out_number(object, "drained_ms", (slu_clock_us() - cluster->drained_us) / 1000);
 	slu_api_out_bool(object, "busy_known", cluster->busy.known);
 	slu_api_out_number(object, "busy_sessions", cluster->busy.last);
 }

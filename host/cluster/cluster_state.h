@@ -49,8 +49,6 @@ struct slu_cluster {
 	struct slu_busy busy; /* while drained */
 };
 
-uint64_t slu_cluster_now_us(void);
-
 /* cluster_members.c: who the members are, what is heard of them, and what follows from it. */
 
 /* Takes a list of members, of the document or of the registrations. Returns whether it is another one. */

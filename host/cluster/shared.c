@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/event.h>
 
+#include "host/clock.h"
 #include "host/cluster/etcd_value.h"
 #include "host/cluster/registration.h"
 #include "host/cluster/registry.h"
@@ -34,14 +34,6 @@ struct slu_shared {
 	char *members;    /* as in the file */
 	uint64_t listings, compacted, malformed;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static json_t *key_of(const struct slu_shared *shared, const char *tail)
 {
@@ -101,7 +93,7 @@ static void load_members(struct slu_shared *shared)
 	FILE *file = fopen(path, "re");
 
 	if (file)
-		slu_registry_load(shared->registry, text, fread(text, 1, MEMBERS_BYTES, file), now_ms());
+		slu_registry_load(shared->registry, text, fread(text, 1, MEMBERS_BYTES, file), slu_clock_ms());
 	if (file)
 		fclose(file);
 	free(text);
@@ -111,7 +103,7 @@ static void load_members(struct slu_shared *shared)
 static void tell_members(struct slu_shared *shared)
 {
 	const struct slu_config_member *members;
-	uint32_t count = slu_registry_members(shared->registry, now_ms(), &members);
+	uint32_t count = slu_registry_members(shared->registry, slu_clock_ms(), &members);
 
 	shared->settings.members(shared->settings.context, members, count);
 }
@@ -149,7 +141,7 @@ static void take(struct slu_shared *shared, const char *key, const char *value, 
 		bool own = strtoul(tail + 6, NULL, 10) == shared->config->id;
 
 		if (!value)
-			slu_registry_remove(shared->registry, tail + 6, now_ms());
+			slu_registry_remove(shared->registry, tail + 6, slu_clock_ms());
 		else if (slu_registry_put(shared->registry, tail + 6, value, bytes) != 0)
 			complain(shared, key, "is no registration");
 		if (own && !value && slu_registration_stands(shared->registration))
@@ -312,7 +304,7 @@ static void on_nodes(void *context, int error, const json_t *body)
 		return;
 	}
 	free(last);
-	slu_registry_end(shared->registry, now_ms());
+	slu_registry_end(shared->registry, slu_clock_ms());
 	members_changed(shared);
 	if (slu_catalog_missing(shared->catalog) > 0)
 		list_parts(shared, NULL);

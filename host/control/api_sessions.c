@@ -3,13 +3,13 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <event2/keyvalq_struct.h>
 
+#include "host/clock.h"
 #include "host/config/memory.h"
 #include "host/config/schema.h"
 #include "host/control/api_server.h"
@@ -173,14 +173,6 @@ static void finish(struct walk *walk, bool more)
 	walk_free(walk);
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void on_written(struct evhttp_connection *connection, void *arg);
 
 /* Looks at sessions for a bounded time, sends what it found, and comes back for the rest. */
@@ -188,11 +180,11 @@ static void slice(struct walk *walk)
 {
 	const struct slu_api_providers *providers = &walk->api->providers;
 	const struct timeval at_once = {0, 0};
-	uint64_t end = now_us() + SLICE_US;
+	uint64_t end = slu_clock_us() + SLICE_US;
 	bool more = providers->sessions != NULL;
 
 	while (more && (!walk->limited || walk->left > 0) && evbuffer_get_length(walk->chunk) < SLICE_BYTES &&
-		now_us() < end)
+		slu_clock_us() < end)
 		more = providers->sessions(providers->ctx, &walk->cursor, SLICE_ENTRIES, show, walk);
 	if (!more || (walk->limited && walk->left == 0))
 		finish(walk, more);

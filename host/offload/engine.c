@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <rte_errno.h>
 
+#include "host/clock.h"
 #include "host/control/ip.h"
 #include "host/log.h"
 #include "host/offload/flow_map.h"
@@ -70,14 +70,6 @@ struct slu_engine {
 	bool quiet_refusals; /* the log has been told once */
 	struct slu_engine_counters counters;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static uint16_t find_port(const struct slu_engine *engine, uint16_t ethdev)
 {
@@ -342,7 +334,7 @@ static void finish_removal(struct slu_engine *engine, uint32_t at)
 	/* Packets since the last look at the counters: a session that seemed idle was not. */
 	if (!flow->refused && flow->counts.packets != flow->told_packets)
 		slu_offload_counters(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, flow->counts.packets,
-			flow->counts.bytes, now_us());
+			flow->counts.bytes, slu_clock_us());
 	if (!flow->refused) {
 		slu_offload_removed(engine->settings.dp, flow->session, (enum slu_dir)flow->dir, flow->counts.packets,
 			flow->counts.bytes);
@@ -440,10 +432,10 @@ static uint32_t pull(struct slu_engine *engine, struct slu_flow_port *port)
 static void drain(struct slu_engine *engine, struct slu_flow_port *port)
 {
 	struct slu_flow_result results[PULL_BATCH];
-	uint64_t until = now_us() + DRAIN_US;
+	uint64_t until = slu_clock_us() + DRAIN_US;
 
 	slu_flow_port_push(port);
-	while (port->in_flight > IN_FLIGHT_MAX / 2 && now_us() < until) {
+	while (port->in_flight > IN_FLIGHT_MAX / 2 && slu_clock_us() < until) {
 		uint32_t count = slu_flow_port_pull(port, results, 1);
 
 		if (count)
@@ -596,7 +588,7 @@ static void query_some(struct slu_engine *engine, uint64_t now)
 			continue;
 		query_flow(engine, flow, now);
 		budget--;
-		if (now_us() - now > QUERIES_US)
+		if (slu_clock_us() - now > QUERIES_US)
 			return;
 	}
 }
@@ -717,7 +709,7 @@ static void bury_port(struct slu_engine *engine, uint16_t port)
 
 void slu_engine_poll(struct slu_engine *engine)
 {
-	uint64_t now = now_us();
+	uint64_t now = slu_clock_us();
 
 	for (uint32_t p = 0; p < engine->settings.port_count; p++) {
 		if (engine->flow_ports[p].usable && !port_works(engine, (uint16_t)p))
