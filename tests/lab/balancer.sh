@@ -124,8 +124,9 @@ lab_get() {
 	lab_in client curl -sS -f --max-time 60 "$@" -o "$LAB/got" "$url" && cmp "$LAB/got" "$LAB/www/$file"
 }
 
-# Packets that the client itself sends to, and gets from, ADDRESS PORT, counted by its kernel at the interface.
-lab_count_client() {
+# lab_count ADDRESS SENT GOT: counts at the client's interface what it sends to ADDRESS, and gets from there, as far as these
+# further matches go. Its kernel does the counting.
+lab_count() {
 	local family=ip
 	[[ $1 != *:* ]] || family=ip6
 	# TCP hands over several segments at once, whatever ethtool says; only behind the hook they become packets.
@@ -136,27 +137,20 @@ lab_count_client() {
 		table netdev sluice_lab {
 			counter request {}
 			counter reply {}
-			chain out { type filter hook egress device eth0 priority 0; $family daddr $1 tcp dport $2 counter name request; }
-			chain in { type filter hook ingress device eth0 priority 0; $family saddr $1 tcp sport $2 counter name reply; }
+			chain out { type filter hook egress device eth0 priority 0; $family daddr $1 $2 counter name request; }
+			chain in { type filter hook ingress device eth0 priority 0; $family saddr $1 $3 counter name reply; }
 		}
 	END
 }
 
-# The same for everything that it exchanges with an ADDRESS, whatever the protocol: out as request, in as reply.
+# lab_count_client ADDRESS PORT: of TCP.
+lab_count_client() {
+	lab_count "$1" "tcp dport $2" "tcp sport $2"
+}
+
+# lab_count_address ADDRESS: everything, whatever the protocol.
 lab_count_address() {
-	local family=ip
-	[[ $1 != *:* ]] || family=ip6
-	ip -n "$LAB_ID-client" link set dev eth0 gso_max_segs 1
-	lab_in client nft -f - <<-END
-		table netdev sluice_lab
-		delete table netdev sluice_lab
-		table netdev sluice_lab {
-			counter request {}
-			counter reply {}
-			chain out { type filter hook egress device eth0 priority 0; $family daddr $1 counter name request; }
-			chain in { type filter hook ingress device eth0 priority 0; $family saddr $1 counter name reply; }
-		}
-	END
+	lab_count "$1" "" ""
 }
 
 # lab_client_frames request|reply: "PACKETS BYTES" of whole Ethernet frames, as the balancer counts them.

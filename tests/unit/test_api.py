@@ -16,11 +16,13 @@ import tempfile
 import threading
 import time
 
+sys.dont_write_bytecode = True  # nothing is left in the tree
+import tap
+
 BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("B", "build")
 AGENT = os.path.join(BUILD, "tests/unit/control_agent")
 CTL = os.path.join(BUILD, "bin/sluicectl")
 ENTRIES = 30000  # two of three are sessions
-TESTS = []
 
 DOCUMENT = """version: 1
 node: lb1
@@ -35,11 +37,6 @@ listeners:
 - {{name: http, address: 198.18.1.100, protocol: tcp, ports: 80, group: web}}
 - {{name: dns, address: 198.18.1.100, protocol: udp, ports: 53-54, mode: fullnat, group: dns}}
 """
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 class Connection(http.client.HTTPConnection):
@@ -115,7 +112,7 @@ def equal(got, wanted):
     assert got == wanted, f"{got!r} instead of {wanted!r}"
 
 
-@test
+@tap.test
 def resources__answer_with_what_is_configured(agent):
     listeners = agent.get("/v1/listeners")["listeners"]
     equal([(x["name"], x["protocol"], x["port_first"], x["port_last"], x["group"]) for x in listeners],
@@ -131,7 +128,7 @@ def resources__answer_with_what_is_configured(agent):
     equal(agent.get("/v1/config")["groups"][0]["backends"][0]["weight"], 5)
 
 
-@test
+@tap.test
 def backend_that_refuses_its_check__is_down_with_the_reason(agent):
     end = time.monotonic() + 5
     while True:
@@ -143,7 +140,7 @@ def backend_that_refuses_its_check__is_down_with_the_reason(agent):
     equal(backend["reason"], "connect: Connection refused")
 
 
-@test
+@tap.test
 def counters_beyond_2_to_the_53__are_exact(agent):
     equal(agent.get("/v1/stats")["drops"]["no_backend"], 2**53 + 1)
     equal(agent.get("/v1/backends")["backends"][0]["request_bytes"], 2**53 + 1)
@@ -152,7 +149,7 @@ def counters_beyond_2_to_the_53__are_exact(agent):
     equal(session["request"]["owner"], "card")
 
 
-@test
+@tap.test
 def pages_of_sessions__show_each_once(agent):
     seen, cursor, pages = [], "0", 0
     while cursor is not None:
@@ -167,7 +164,7 @@ def pages_of_sessions__show_each_once(agent):
     equal(len(agent.get("/v1/sessions?limit=0")["sessions"]), 20000)
 
 
-@test
+@tap.test
 def filters_of_sessions__pass_what_they_name(agent):
     everything = agent.get("/v1/sessions?limit=0")["sessions"]
 
@@ -187,7 +184,7 @@ def filters_of_sessions__pass_what_they_name(agent):
     assert 0 < count("listener=http&backend=b1") < 20000
 
 
-@test
+@tap.test
 def bad_requests__are_refused_with_json(agent):
     rows = [
         ("GET", "/", None, 404),
@@ -237,7 +234,7 @@ def bad_requests__are_refused_with_json(agent):
     equal(agent.get("/v1/generation")["generation"], before)
 
 
-@test
+@tap.test
 def bytes_that_are_no_http__do_no_harm(agent):
     for garbage in [b"\0" * 4096, b"GET", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01" + bytes(range(256)) * 8,
                     b"GET /v1/card HTTP/1.1\r\nX: " + b"a" * 40000 + b"\r\n\r\n",
@@ -258,7 +255,7 @@ def bytes_that_are_no_http__do_no_harm(agent):
     agent.get("/v1/generation")
 
 
-@test
+@tap.test
 def idle_connections__do_not_keep_others_waiting(agent):
     idle = []
     for i in range(300):
@@ -273,7 +270,7 @@ def idle_connections__do_not_keep_others_waiting(agent):
         connection.close()
 
 
-@test
+@tap.test
 def reader_that_stops__costs_little_memory_and_no_time(agent):
     large = Agent(30_000_000)  # 20 million sessions, some 9 GB of answer
     try:
@@ -297,7 +294,7 @@ def reader_that_stops__costs_little_memory_and_no_time(agent):
         large.remove()
 
 
-@test
+@tap.test
 def walk_that_finds_nothing__leaves_the_loop_to_others(agent):
     large = Agent(30_000_000)
     try:
@@ -322,7 +319,7 @@ def walk_that_finds_nothing__leaves_the_loop_to_others(agent):
         large.remove()
 
 
-@test
+@tap.test
 def node_that_is_alone__has_no_cluster_to_show_or_to_leave(agent):
     node = agent.get("/v1/node")
     equal((node["node"], node["cluster"]), ("lb1", False))
@@ -339,7 +336,7 @@ def node_that_is_alone__has_no_cluster_to_show_or_to_leave(agent):
         equal(agent.ctl(*arguments), (1, "", "sluicectl: this node is alone: its document has no cluster\n"))
 
 
-@test
+@tap.test
 def document_with_three_errors__is_refused_whole_with_all_three(agent):
     before = agent.get("/v1/config")
     bad = agent.document(2000).replace("protocol: udp", "protocol: icmp") + "bogus: 1\n"
@@ -353,7 +350,7 @@ def document_with_three_errors__is_refused_whole_with_all_three(agent):
     equal(agent.get("/v1/config"), before)
 
 
-@test
+@tap.test
 def document_that_is_good__is_told_and_put_in_force(agent):
     generation = agent.get("/v1/generation")["generation"]
     answer, body = agent.call("POST", "/v1/config?dry_run=1", agent.document(6))
@@ -367,7 +364,7 @@ def document_that_is_good__is_told_and_put_in_force(agent):
     equal((answer.status, body["changes"]), (200, ["backend web/b1: weight 6 -> 5"]))
 
 
-@test
+@tap.test
 def sluicectl__shows_every_resource_as_text_and_as_json(agent):
     for command, expected in [("listeners", "http"), ("groups", "maglev"), ("backends", "198.18.2.2"), ("card", "arithmetic"),
                               ("ports", "ports[p0].link"), ("stats", "drops.no_backend  9007199254740993"),
@@ -380,7 +377,7 @@ def sluicectl__shows_every_resource_as_text_and_as_json(agent):
         equal(json.loads(text).keys(), agent.get(f"/v1/{command}").keys())
 
 
-@test
+@tap.test
 def sluicectl_sessions__tells_the_owner_of_each_direction(agent):
     code, text, _ = agent.ctl("sessions", "--client", "10.0.0.9")
     equal(code, 0)
@@ -397,7 +394,7 @@ def sluicectl_sessions__tells_the_owner_of_each_direction(agent):
     equal((code, errors), (1, "sluicectl: parameter client must be an address or a prefix\n"))
 
 
-@test
+@tap.test
 def sluicectl_apply__prints_each_error_on_a_line(agent):
     path = os.path.join(agent.folder, "bad.yaml")
     with open(path, "w", encoding="ascii") as file:
@@ -423,7 +420,7 @@ def sluicectl_apply__prints_each_error_on_a_line(agent):
     equal((code, errors), (1, 'sluicectl: there is no backend "b9" in a group "web"\n'))
 
 
-@test
+@tap.test
 def sluicectl__tells_wrong_usage_and_a_missing_agent_apart(agent):
     for arguments in [[], ["dance"], ["listeners", "more"], ["apply"], ["apply", "/nonexistent"], ["weight", "web", "b1"],
                       ["weight", "web", "b1", "x"], ["weight", "web/x", "b1", "1"], ["sessions", "--limit", "0"], ["--colour"],
@@ -453,7 +450,7 @@ def sluicectl__tells_wrong_usage_and_a_missing_agent_apart(agent):
     thread.join()
 
 
-@test
+@tap.test
 def socket__is_private_guarded_and_replaced_when_stale(agent):
     equal(os.stat(agent.socket).st_mode & 0o777, 0o600)
     second = subprocess.run([AGENT, agent.config, "0"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -478,17 +475,10 @@ def main():
         setup = ("ip link set lo up && ip address add 198.18.2.1/32 dev lo && ip address add 198.18.2.2/32 dev lo && "
                  'exec "$0" "$@"')
         os.execvp("unshare", ["unshare", "-n", "sh", "-c", setup, sys.executable, *sys.argv])
-    print(f"1..{len(TESTS)}", flush=True)
-    agent, failed = Agent(), 0
-    for number, function in enumerate(TESTS, 1):
-        try:
-            function(agent)
-            print(f"ok {number} - {function.__name__}", flush=True)
-        except Exception as error:  # a test that breaks is a test that fails
-            failed += 1
-            print(f"not ok {number} - {function.__name__}\n# {type(error).__name__}: {error}", flush=True)
+    agent = Agent()
+    status = tap.run(agent)
     agent.remove()
-    return 1 if failed else 0
+    return status
 
 
 if __name__ == "__main__":

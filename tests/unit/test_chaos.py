@@ -17,7 +17,6 @@ import threading
 import time
 
 BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("B", "build")
-TESTS = []
 
 
 def load(name):
@@ -27,26 +26,22 @@ def load(name):
     return module
 
 
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode = True  # nothing is left in the tree
+import tap
 plan, flows, unasked = load("plan"), load("flows"), load("unasked")
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 def equal(got, wanted):
     assert got == wanted, f"{got!r} instead of {wanted!r}"
 
 
-@test
+@tap.test
 def plan__is_the_same_for_a_seed_and_another_for_another():
     equal(plan.plan(7, 60, 3), plan.plan(7, 60, 3))
     assert plan.plan(7, 60, 3) != plan.plan(8, 60, 3)
 
 
-@test
+@tap.test
 def plan_of_a_longer_run__begins_as_the_shorter_one():
     longer = plan.plan(7, 600, 3)
     for lane in ("hard", "soft"):
@@ -54,7 +49,7 @@ def plan_of_a_longer_run__begins_as_the_shorter_one():
         equal([line for line in longer if line.startswith(lane)][: len(shorter)], shorter)
 
 
-@test
+@tap.test
 def plan__deals_every_kind_before_one_comes_again():
     for seed in range(20):
         for lane, kinds in (("hard", plan.HARD), ("soft", plan.SOFT)):
@@ -63,7 +58,7 @@ def plan__deals_every_kind_before_one_comes_again():
                 equal(sorted(dealt[start: start + len(kinds)]), sorted(kinds))
 
 
-@test
+@tap.test
 def plan__draws_every_node_and_every_variant():
     seen, nodes = collections.defaultdict(set), set()
     for line in plan.plan(1, 2000, 3):
@@ -76,7 +71,7 @@ def plan__draws_every_node_and_every_variant():
           {"node": 1, "agent": 2, "cable": 3, "bird": 2, "sync": 4, "delay": 2, "loss": 2, "etcd": 2, "apply": 3, "clock": 1})
 
 
-@test
+@tap.test
 def plan__leaves_the_sync_network_within_what_counts_as_up():
     for line in plan.plan(1, 3000, 3):
         words = line.split()
@@ -115,7 +110,7 @@ def session(port, request, reply, request_owner="software", reply_owner="softwar
             "request": {"owner": request_owner, "packets": request, "bytes": 0}, "reply": {"owner": reply_owner, "packets": reply, "bytes": 0}}
 
 
-@test
+@tap.test
 def carriers__are_the_nodes_whose_counters_grow():
     with tempfile.TemporaryDirectory() as folder:
         paths = {n: os.path.join(folder, n) for n in ("n1", "n2", "n3")}
@@ -134,7 +129,7 @@ def carriers__are_the_nodes_whose_counters_grow():
                   "3": {"request": None, "reply": None, "cards": []}, "4": {"request": "n2", "reply": "n2", "cards": []}})
 
 
-@test
+@tap.test
 def comparison__counts_what_moved_what_is_split_and_what_the_card_had():
     def flow(request, reply, *cards):
         return {"request": request, "reply": reply, "cards": list(cards)}
@@ -145,7 +140,7 @@ def comparison__counts_what_moved_what_is_split_and_what_the_card_had():
     equal(flows.compare(before, before, "n3"), (0, 1, 1))
 
 
-@test
+@tap.test
 def clock_of_a_preloaded_process__steps_while_it_runs_and_nobody_elses_does():
     with tempfile.NamedTemporaryFile() as file:
         file.write(struct.pack("<q", 0))
@@ -170,7 +165,7 @@ def clock_of_a_preloaded_process__steps_while_it_runs_and_nobody_elses_does():
         child.stdout.close()
 
 
-@test
+@tap.test
 def monotonic_clock_of_an_agent__began_at_another_time():
     program = "import time; print(time.monotonic())"
     out = subprocess.run(["tests/chaos/agent.sh", "2", "/usr/bin/python3", "-c", program], check=True, capture_output=True, text=True,
@@ -178,7 +173,7 @@ def monotonic_clock_of_an_agent__began_at_another_time():
     assert abs(float(out) - time.monotonic() - 200000) < 5, out
 
 
-@test
+@tap.test
 def next_hops_that_nobody_took_away__are_told_from_those_of_a_fault():
     def state(second, nodes):
         return [f"[2026-11-23T20:00:{second:02}.500000] 198.18.10.1 proto bird metric 32 "] + [
@@ -192,7 +187,7 @@ def next_hops_that_nobody_took_away__are_told_from_those_of_a_fault():
     equal([(round(when - begin, 1), node) for when, node in unasked.unasked(lines, faults, "198.18.10.1")], [(20.5, 1)])
 
 
-@test
+@tap.test
 def sync_lane__waits_while_a_node_joins_and_a_node_waits_while_sync_is_cut():
     script = """
         eval "$(sed -n '/^may_begin()/,/^lane_begin()/p' tests/chaos/run.sh | sed '$d')"
@@ -213,16 +208,7 @@ def main():
     if os.geteuid() != 0:
         print("1..0 # SKIP a time namespace needs root")
         return 0
-    print(f"1..{len(TESTS)}", flush=True)
-    failed = 0
-    for number, function in enumerate(TESTS, 1):
-        try:
-            function()
-            print(f"ok {number} - {function.__name__}", flush=True)
-        except Exception as error:  # a test that breaks is a test that fails
-            failed += 1
-            print(f"not ok {number} - {function.__name__}\n# {type(error).__name__}: {error}", flush=True)
-    return 1 if failed else 0
+    return tap.run()
 
 
 if __name__ == "__main__":

@@ -15,17 +15,12 @@ import tempfile
 BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("B", "build")
 MODEL = "tools/cluster_model.py"
 FLOWS = 6000
-TESTS = []
 
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode = True  # nothing is left in the tree
+import tap
 loader = importlib.machinery.SourceFileLoader("cluster_model", MODEL)
 model = importlib.util.module_from_spec(importlib.util.spec_from_loader("cluster_model", loader))
 loader.exec_module(model)
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 def close(what, got, wanted, relative=1e-9):
@@ -38,7 +33,7 @@ def options(*arguments):
     return a
 
 
-@test
+@tap.test
 def datagram__holds_what_the_agents_writer_puts_into_it():
     text = subprocess.run([f"{BUILD}/tests/unit/sync_capacity"], check=True, capture_output=True, text=True).stdout
     for line in text.splitlines():
@@ -49,7 +44,7 @@ def datagram__holds_what_the_agents_writer_puts_into_it():
         close("bytes", model.HEADER + (count - 1) * model.record_bytes(family) + unpadded + model.TRAILER, size)
 
 
-@test
+@tap.test
 def datagrams__are_full_at_high_rates_and_hold_one_record_at_low_ones():
     full = (1472 - 8 - 36) / 60
     close("high rate", model.datagrams_per_s(1e9, 0.01, 0), 1e9 / full)
@@ -58,7 +53,7 @@ def datagrams__are_full_at_high_rates_and_hold_one_record_at_low_ones():
     close("nothing", model.datagrams_per_s(0, 0.01, 0), 0)
 
 
-@test
+@tap.test
 def load_without_refreshes__is_two_records_a_session():
     # 1 M sessions of 10 s each, none lives until its first refresh: 100,000 a second, begin and end, nobody reports alone.
     a = options("--life-s", "10", "--timeout-s", "900", "--ipv6", "0")
@@ -69,7 +64,7 @@ def load_without_refreshes__is_two_records_a_session():
     close("CPU", load.sync_cpu_share, 0.2)
 
 
-@test
+@tap.test
 def sessions_that_live_for_ever__are_told_each_third_of_their_time_out():
     a = options("--life-s", "1e12", "--timeout-s", "300", "--jitter", "0")
     close("records", model.Load(a, 1, 1e6).records_per_s, 1e6 / 100, 1e-6)
@@ -77,7 +72,7 @@ def sessions_that_live_for_ever__are_told_each_third_of_their_time_out():
     close("with jitter", model.Load(a, 1, 1e6).records_per_s, 1e6 / 75, 1e-6)
 
 
-@test
+@tap.test
 def hash_threshold__moves_what_is_computed_by_hand():
     # Of three equal regions the first goes: the survivors' halves begin at 0 and 1/2 instead of 1/3 and 2/3.
     moved, gone = model.threshold_moves(["a", "b", "c"], ["b", "c"])
@@ -113,7 +108,7 @@ def kernel_choices(name, hops):
     return choices
 
 
-@test
+@tap.test
 def kernels_multipath_routes__spread_and_move_flows_as_the_model_says():
     setup = ["ip link add d0 type veth peer name d1", "ip link set d0 up", "ip link set d1 up", "ip link set lo up",
              "ip address add 198.18.1.1/24 dev d0", "sysctl -qw net.ipv4.fib_multipath_hash_policy=1"]
@@ -132,7 +127,7 @@ def kernels_multipath_routes__spread_and_move_flows_as_the_model_says():
         assert abs(moved - wanted) < 0.03, (hops, moved, wanted)
 
 
-@test
+@tap.test
 def memory__is_what_the_data_plane_takes_for_a_million_sessions():
     out = subprocess.run([f"{BUILD}/tests/bench/l4/bench", "1000000", "4", "1"], check=True, capture_output=True, text=True).stdout
     with tempfile.NamedTemporaryFile("w") as file:
@@ -148,7 +143,7 @@ def memory__is_what_the_data_plane_takes_for_a_million_sessions():
     close("assumed bytes", options().session_bytes, a.session_bytes, 0.15)
 
 
-@test
+@tap.test
 def figures_of_bench_sync__replace_what_is_assumed():
     a = model.options([])
     sources = model.measured(a, {"sync.sessions_sent_per_cpu_s": 2e6, "sync.sessions_received_per_cpu_s": 4e6, "sync.join_1M_s": 4.0})
@@ -158,7 +153,7 @@ def figures_of_bench_sync__replace_what_is_assumed():
     assert model.measured(a, {"sync.join_1M_s": 4.0})["join_per_s"] == "given" and a.join_per_s == 1000
 
 
-@test
+@tap.test
 def limit__is_where_the_bound_is_met_and_not_beyond():
     a = options("--nodes", "3")
     for nodes in (2, 5, 8):
@@ -171,14 +166,14 @@ def limit__is_where_the_bound_is_met_and_not_beyond():
     close("memory", model.limits(a, 8)["memory"], 64 * 2**30 / 148, 1e-6)
 
 
-@test
+@tap.test
 def two_groups_on_one_route__lose_what_crosses_between_them():
     # Two groups of one node: when either leaves, its half goes to the other; nothing else can move.
     close("of two", model.crossing_share(2, 1), 1 / 2)
     close("of one group", model.crossing_share(1, 8), 0)
 
 
-@test
+@tap.test
 def command__prints_text_and_json_and_refuses_nonsense():
     done = subprocess.run([MODEL, "--nodes", "8", "--sessions-million", "20", "--groups", "2"], capture_output=True, text=True, check=True)
     assert "2 group(s) of 8 nodes" in done.stdout and "assumed" in done.stdout, done.stdout
@@ -192,16 +187,7 @@ def main():
     if os.geteuid() != 0:
         print("1..0 # SKIP a network namespace needs root")
         return 0
-    print(f"1..{len(TESTS)}", flush=True)
-    failed = 0
-    for number, function in enumerate(TESTS, 1):
-        try:
-            function()
-            print(f"ok {number} - {function.__name__}", flush=True)
-        except Exception as error:  # a test that breaks is a test that fails
-            failed += 1
-            print(f"not ok {number} - {function.__name__}\n# {type(error).__name__}: {error}", flush=True)
-    return 1 if failed else 0
+    return tap.run()
 
 
 if __name__ == "__main__":

@@ -227,15 +227,6 @@ static void drain(int fd)
 		;
 }
 
-static void record_datagrams(int fd, struct recording *r)
-{
-	for (r->count = 0; r->count < 64; r->count++) {
-		r->size[r->count] = recv(fd, r->bytes[r->count], sizeof(r->bytes[r->count]), 0);
-		if (r->size[r->count] <= 0)
-			break;
-	}
-}
-
 static void send_datagram(int fd, const void *bytes, size_t count)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -441,6 +432,25 @@ static void engine__inbox_without_room__holds_back_and_then_fetches_again(void *
 
 /* ------------------------------------------------------------ authentication */
 
+/* Node 1 tells node 2 of 200 sessions, and an outsider listens. */
+static void record_datagrams(int fd, struct recording *r)
+{
+	drain(fd);
+	fake_tell(nodes[1].dp, 0, 200);
+	WAIT(1000, fake_distinct(nodes[2].dp, 0, 200) == 200);
+	for (r->count = 0; r->count < 64; r->count++) {
+		r->size[r->count] = recv(fd, r->bytes[r->count], sizeof(r->bytes[r->count]), 0);
+		if (r->size[r->count] <= 0)
+			break;
+	}
+}
+
+static void send_recorded(int fd, const struct recording *r)
+{
+	for (unsigned int i = 0; i < r->count; i++)
+		send_datagram(fd, r->bytes[i], (size_t)r->size[i]);
+}
+
 static void engine__other_key__is_heard_by_nobody_and_hears_nobody(void **state)
 {
 	struct slu_sync_options options = default_options(3);
@@ -475,13 +485,9 @@ static void engine__datagrams_sent_again__are_counted_and_not_taken(void **state
 
 	(void)state;
 	start_cluster(2);
-	drain(fd);
-	fake_tell(nodes[1].dp, 0, 200);
-	WAIT(1000, fake_distinct(nodes[2].dp, 0, 200) == 200);
 	record_datagrams(fd, &r);
 	assert_true(r.count > 10);
-	for (unsigned int i = 0; i < r.count; i++)
-		send_datagram(fd, r.bytes[i], (size_t)r.size[i]);
+	send_recorded(fd, &r);
 	WAIT(1000, peer_state(&nodes[2], 1).duplicate + peer_state(&nodes[1], 2).duplicate >= r.count);
 	assert_int_equal(fake_total(nodes[2].dp), 200);
 	/* After a new start of node 1 its old datagrams are of an earlier epoch. */
@@ -489,8 +495,7 @@ static void engine__datagrams_sent_again__are_counted_and_not_taken(void **state
 	slu_sync_join(start(1, 2)->sync, 0);
 	WAIT(1000, nodes[1].alive[2]);
 	WAIT(1000, peer_state(&nodes[2], 1).epoch == next_epoch - 1);
-	for (unsigned int i = 0; i < r.count; i++)
-		send_datagram(fd, r.bytes[i], (size_t)r.size[i]);
+	send_recorded(fd, &r);
 	WAIT(1000, state_of(&nodes[2]).replayed > 0);
 	assert_int_equal(fake_total(nodes[2].dp), 200);
 	close(fd);
@@ -504,9 +509,6 @@ static void engine__joined_node__takes_nothing_recorded_before_it_came(void **st
 
 	(void)state;
 	start_cluster(2);
-	drain(fd);
-	fake_tell(nodes[1].dp, 0, 200);
-	WAIT(1000, fake_distinct(nodes[2].dp, 0, 200) == 200);
 	record_datagrams(fd, &r);
 	/* Node 1 dies; node 3 comes and joins from node 2. */
 	stop(&nodes[1]);
@@ -514,8 +516,7 @@ static void engine__joined_node__takes_nothing_recorded_before_it_came(void **st
 	set_peers(&nodes[2], 3);
 	slu_sync_join(start(3, 3)->sync, 0);
 	WAIT(3000, nodes[3].joins == 1);
-	for (unsigned int i = 0; i < r.count; i++)
-		send_datagram(fd, r.bytes[i], (size_t)r.size[i]);
+	send_recorded(fd, &r);
 	pass(200);
 	assert_int_equal(fake_total(nodes[3].dp), 0);
 	assert_false(nodes[3].alive[1]);
