@@ -70,7 +70,7 @@ gen: ## write what is generated and committed (hw/regs)
 	@tools/gen.sh
 
 # -- make check --
-CHECK_FOLDERS := include lib hw driver host l7 tools tests
+CHECK_FOLDERS := include lib hw driver host keyserver l7 tools tests
 C_SOURCES = $(shell find $(CHECK_FOLDERS) -name '*.c' | sort)
 C_HEADERS = $(shell find $(CHECK_FOLDERS) -name '*.h' -not -path 'tests/rtl/*' | sort) # those are C++
 # Generated files keep the layout of their generator.
