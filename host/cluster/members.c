@@ -3,20 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct slu_member *find(struct slu_members *members, uint8_t id)
+/* Where it stands in the ring; members->count if it does not. */
+static uint32_t place_of(const struct slu_members *members, uint8_t id)
 {
-	for (uint32_t i = 0; i < members->count; i++)
-		if (members->list[i].id == id)
-			return &members->list[i];
-	return NULL;
+	uint32_t at = 0;
+
+	while (at < members->count && members->list[at].id != id)
+		at++;
+	return at;
 }
 
 const struct slu_member *slu_members_find(const struct slu_members *members, uint8_t id)
 {
-	for (uint32_t i = 0; i < members->count; i++)
-		if (members->list[i].id == id)
-			return &members->list[i];
-	return NULL;
+	uint32_t at = place_of(members, id);
+
+	return at < members->count ? &members->list[at] : NULL;
 }
 
 static int by_id(const void *left, const void *right)
@@ -30,10 +31,12 @@ static void fill(struct slu_member *member, const struct slu_config_member *from
 {
 	const struct slu_member *before = slu_members_find(known, from->id);
 
-	*member = (struct slu_member){.id = from->id,
-		.address = from->address,
-		.alive = from->id == known->self || (before && before->alive),
-		.announces = before && before->announces};
+	/* With its holes: whole lists are compared. */
+	memset(member, 0, sizeof(*member));
+	member->id = from->id;
+	member->address = from->address;
+	member->alive = from->id == known->self || (before && before->alive);
+	member->announces = before && before->announces;
 	memcpy(member->name, from->name, sizeof(member->name));
 	for (uint32_t i = 0; i < from->local_count && i < SLU_MEMBER_PREFIXES_MAX; i++)
 		member->prefix[member->prefix_count++] = from->locals[i];
@@ -54,11 +57,12 @@ void slu_members_set(
 
 bool slu_members_mark(struct slu_members *members, uint8_t id, bool alive, bool announces)
 {
-	struct slu_member *member = find(members, id);
+	uint32_t at = place_of(members, id);
+	struct slu_member *member = &members->list[at];
 
 	alive |= id == members->self;
 	announces &= alive;
-	if (!member || (member->alive == alive && member->announces == announces))
+	if (at == members->count || (member->alive == alive && member->announces == announces))
 		return false;
 	member->alive = alive;
 	member->announces = announces;
@@ -86,10 +90,8 @@ static uint8_t owner_from(const struct slu_members *members, uint32_t start)
 
 uint8_t slu_members_owner(const struct slu_members *members, uint8_t home)
 {
-	uint32_t start = 0;
+	uint32_t start = place_of(members, home);
 
-	while (start < members->count && members->list[start].id != home)
-		start++;
 	return start < members->count ? owner_from(members, start) : 0;
 }
 

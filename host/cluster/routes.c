@@ -136,15 +136,9 @@ static int read_table(struct slu_routes *routes)
 
 static bool want(struct slu_routes *routes, const struct slu_ip *ip, uint8_t bits, enum slu_route_kind kind)
 {
-	struct route route = {.prefix = *ip, .bits = bits, .metric = kind};
-
 	/* The kernel refuses a prefix with host bits. */
-	for (uint32_t byte = 0; byte < sizeof(route.prefix.bytes); byte++) {
-		uint32_t keep = bits > 8 * byte ? bits - 8 * byte : 0;
+	const struct route route = {.prefix = slu_ip_network(ip, bits), .bits = bits, .metric = kind};
 
-		if (keep < 8)
-			route.prefix.bytes[byte] &= (uint8_t)(0xff00 >> keep);
-	}
 	return add(&routes->wanted, &route);
 }
 
