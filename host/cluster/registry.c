@@ -1,5 +1,6 @@
 #include "host/cluster/registry.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -77,20 +78,29 @@ static bool read_prefix(const char *text, struct slu_config_prefix *prefix)
 {
 	char address[SLU_IP_TEXT_BYTES];
 	const char *slash = text ? strchr(text, '/') : NULL;
+	struct slu_ip network;
 	unsigned int bits;
 	int end = 0;
 
-	if (!slash || (size_t)(slash - text) >= sizeof(address))
+	if (!slash || (size_t)(slash - text) >= sizeof(address) || slash[1] < '1' || slash[1] > '9')
 		return false;
 	memcpy(address, text, (size_t)(slash - text));
 	address[slash - text] = '\0';
 	if (slu_ip_parse(address, &prefix->ip) != 0 || sscanf(slash, "/%3u%n", &bits, &end) != 1 ||
-		slash[end] != '\0' || bits < 1 || bits > (prefix->ip.family == 4 ? 32 : 128))
+		slash[end] != '\0' || bits > (prefix->ip.family == 4 ? 32 : 128))
 		return false;
 	prefix->bits = (uint8_t)bits;
-	/* A canonical one has nothing behind its bits. */
-	for (unsigned int i = bits; i < 128; i++)
-		if (prefix->ip.bytes[i / 8] & 0x80 >> i % 8)
+	network = slu_ip_network(&prefix->ip, bits);
+	return slu_ip_compare(&network, &prefix->ip) == 0;
+}
+
+/* As the configuration takes it: it comes up in logs and documents. */
+static bool is_name(const char *text)
+{
+	if (!text || strlen(text) >= SLU_NAME_BYTES || !isalnum((unsigned char)text[0]))
+		return false;
+	for (; *text != '\0'; text++)
+		if (!isalnum((unsigned char)*text) && !strchr("._-", *text))
 			return false;
 	return true;
 }
@@ -104,9 +114,8 @@ static bool read_node(const json_t *object, struct slu_config_member *member, st
 	size_t i;
 
 	*member = (struct slu_config_member){.id = (uint8_t)id, .locals = prefixes};
-	if (id < 1 || id > 255 || !name || name[0] == '\0' || strlen(name) >= sizeof(member->name) || !address ||
-		slu_ip_parse(address, &member->address) != 0 || member->address.family != 4 ||
-		json_array_size(list) > PREFIXES_MAX)
+	if (id < 1 || id > 255 || !is_name(name) || !address || slu_ip_parse(address, &member->address) != 0 ||
+		member->address.family != 4 || json_array_size(list) > PREFIXES_MAX)
 		return false;
 	strcpy(member->name, name);
 	json_array_foreach(list, i, prefix)
