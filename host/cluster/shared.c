@@ -207,9 +207,13 @@ static void on_watch_result(void *context, const json_t *result)
 	size_t i;
 
 	if (json_is_true(json_object_get(result, "canceled"))) {
-		shared->compacted += json_object_get(result, "compact_revision") != NULL;
 		shared->watching = false;
-		list(shared);
+		if (json_object_get(result, "compact_revision")) {
+			shared->compacted++;
+			list(shared);
+		} else {
+			retry_soon(shared); /* it may cancel the next one too */
+		}
 		return;
 	}
 	json_array_foreach(events, i, event)

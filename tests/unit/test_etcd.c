@@ -548,6 +548,20 @@ static void watch_whose_beginning_was_compacted__is_begun_from_a_new_list(void *
 	assert_int_equal(etcd_says.generations, 1);
 }
 
+static void watch_that_is_cancelled_for_another_reason__is_not_begun_again_at_once(void **state)
+{
+	struct slu_shared_state got;
+
+	(void)state;
+	follow(300, "{\"result\":{\"created\":true,\"canceled\":true,\"cancel_reason\":\"permission denied\"}}", &got);
+	assert_int_equal(got.compacted, 0);
+	assert_int_equal(got.listings, 1);
+	assert_int_equal(etcd_says.watches, 1);
+	assert_false(got.watching);
+	follow(1200, "{\"result\":{\"created\":true,\"canceled\":true}}", &got);
+	assert_true(got.listings >= 2);
+}
+
 static void lease_that_ended__is_taken_anew(void **state)
 {
 	struct slu_shared_state got;
@@ -593,6 +607,7 @@ int main(void)
 		TEST(watch__gives_each_result_and_ends_once),
 		TEST(generation__is_given_once_and_whole),
 		TEST(watch_whose_beginning_was_compacted__is_begun_from_a_new_list),
+		TEST(watch_that_is_cancelled_for_another_reason__is_not_begun_again_at_once),
 		TEST(lease_that_ended__is_taken_anew),
 		TEST(events_that_are_malformed__are_counted_and_passed_over),
 	};
