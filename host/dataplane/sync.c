@@ -1,7 +1,8 @@
 #include "host/dataplane/sync.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <rte_ring_elem.h>
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_ring_elem.h>
 
@@ -185,7 +186,6 @@ static const struct slu_backend *find_backend(
 }
 
 /* The listener, or the outbound service: that of the address called, else that of the address lent. */
-
 static const struct slu_listener *find_listener(const struct slu_worker *w, const struct slu_sync_record *r)
 {
 	const struct slu_address_entry *address;

@@ -13,7 +13,6 @@
 int slu_tombstone_init(struct slu_tombstone_table *t, uint32_t count)
 {
 	uint32_t places = COUNT_MIN;
-
 	size_t bytes;
 
 	while (places < count && places < 1u << 24)
