@@ -392,10 +392,12 @@ bool slu_codec_find_trailer(const uint8_t *bytes, uint32_t count, struct slu_cod
 	for (unsigned int i = 0; i < 2; i++) {
 		uint32_t data = (uint32_t)sizeof(struct slu_sync_wire_trailer) + tags[i];
 		uint32_t whole = SLU_SYNC_WIRE_PARAMETER + data;
-		const uint8_t *p = bytes + count - whole;
+		const uint8_t *p;
 
-		if (count >= sizeof(struct slu_sync_wire_header) + SLU_SYNC_WIRE_SESSION4 + whole &&
-			p[0] == (SLU_SYNC_WIRE_TRAILER | SLU_SYNC_WIRE_OPTIONAL) && p[1] == data &&
+		if (count < sizeof(struct slu_sync_wire_header) + SLU_SYNC_WIRE_SESSION4 + whole)
+			continue;
+		p = bytes + count - whole;
+		if (p[0] == (SLU_SYNC_WIRE_TRAILER | SLU_SYNC_WIRE_OPTIONAL) && p[1] == data &&
 			parse_trailer(p + SLU_SYNC_WIRE_PARAMETER, data, trailer))
 			return true;
 	}
