@@ -247,7 +247,7 @@ lane_return() {
 		fi
 		echo "${CHAOS_HIT_US}e-6 $(now_us)e-6 $CHAOS_HIT" >>"$LAB/log/hard.txt"
 		((took_ms <= CHAOS_SLOWEST_MS)) || CHAOS_SLOWEST_MS=$took_ms
-		say "hard: whole again after $took_ms ms; longest gap $(chaos_gap) ms, lost so far $(chaos_lost)"
+		say "hard: whole again after $took_ms ms; longest gap $(lab_stamp_gap "${CHAOS_JUDGES[@]}") ms, lost so far $(chaos_lost)"
 	fi
 	CHAOS_DONE[$kind]=$((${CHAOS_DONE[$kind]:-0} + 1))
 	LANE_STATE[$lane]=idle LANE_FAULT[$lane]=
@@ -261,13 +261,6 @@ lane_step() {
 	hold) (($(now_us) < LANE_DUE_US[$lane])) || lane_heal "$lane" ;;
 	return) lane_return "$lane" ;;
 	esac
-}
-
-chaos_gap() {
-	local judge
-	for judge in "${CHAOS_JUDGES[@]}"; do
-		lab_stamp_tell "$judge" gap
-	done | sort -n | tail -n 1
 }
 
 chaos_lost() {
@@ -294,7 +287,7 @@ look_for_the_silent() {
 	local n gap
 	(($(now_us) > CHAOS_LOOK_US)) || return 0
 	CHAOS_LOOK_US=$(($(now_us) + 500000))
-	gap=$(chaos_gap)
+	gap=$(lab_stamp_gap "${CHAOS_JUDGES[@]}")
 	((gap > 2500)) && [ "$CHAOS_EVIDENCE" != "${LANE_NEXT[hard]}" ] || return 0
 	CHAOS_EVIDENCE=${LANE_NEXT[hard]}
 	say "somebody is silent for $gap ms: see evidence-$CHAOS_EVIDENCE.txt"

@@ -29,6 +29,14 @@ lab_stamp_tell() {
 	"$LAB_STAMP" tell "$LAB/$name.sock" "$@"
 }
 
+# lab_stamp_gap NAME...: the longest silence, in milliseconds, of any of these clients since the last fault.
+lab_stamp_gap() {
+	local name
+	for name; do
+		lab_stamp_tell "$name" gap
+	done | sort -n | tail -n 1
+}
+
 # lab_stamp_count NAME [JQ_CONDITION]: live subjects of a client that count and for which the condition holds.
 lab_stamp_count() {
 	lab_stamp_tell "$1" list | jq "[.[] | select(.counts and (${2:-true}))] | length"

@@ -76,10 +76,7 @@ fault() {
 
 # The longest that any of them was silent since the last fault.
 gap_ms() {
-	local name
-	for name in "${LAB_STREAMS[@]}"; do
-		lab_stamp_tell "$name" gap
-	done | sort -n | tail -n 1
+	lab_stamp_gap "${LAB_STREAMS[@]}"
 }
 
 gap_below() {

@@ -277,7 +277,7 @@ static uint64_t total(uint64_t (*part)(const struct stamp_tally *tally))
 	return sum;
 }
 
-static uint64_t part_lost(const struct stamp_tally *tally)
+uint64_t stamp_judge_lost_of(const struct stamp_tally *tally)
 {
 	uint64_t sum = 0;
 	uint32_t i;
@@ -294,7 +294,7 @@ static uint64_t part_counted(const struct stamp_tally *tally)
 
 uint64_t stamp_judge_lost_total(void)
 {
-	return total(part_lost);
+	return total(stamp_judge_lost_of);
 }
 
 uint64_t stamp_judge_counted_total(void)

@@ -79,6 +79,7 @@ struct stamp_tally {
 	uint64_t sent, received;
 };
 void stamp_judge_tally(enum stamp_protocol protocol, uint32_t target, struct stamp_tally *tally);
+uint64_t stamp_judge_lost_of(const struct stamp_tally *tally); /* whatever the kind */
 uint64_t stamp_judge_lost_total(void);
 uint64_t stamp_judge_counted_total(void);
 /* The longest gap since the last fault, those that are not over included. */

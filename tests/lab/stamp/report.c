@@ -39,16 +39,6 @@ static struct stamp_tally sum_of(enum stamp_protocol protocol, uint32_t target_c
 	return sum;
 }
 
-static uint64_t lost_of(const struct stamp_tally *t)
-{
-	uint64_t lost = 0;
-	uint32_t i;
-
-	for (i = 0; i < STAMP_LOSSES; i++)
-		lost += t->lost[i];
-	return lost;
-}
-
 static void print_tally(FILE *out, const struct stamp_tally *t)
 {
 	fprintf(out,
@@ -59,13 +49,14 @@ static void print_tally(FILE *out, const struct stamp_tally *t)
 		"\"apart\": %llu, \"apart_lost\": %llu, \"resynced\": %llu, \"resynced_lost\": %llu, "
 		"\"longest_gap_ms\": %llu, \"gaps_over_1s\": %llu, \"sent\": %llu, \"received\": %llu",
 		(unsigned long long)t->opened, (unsigned long long)t->established, (unsigned long long)t->live,
-		(unsigned long long)t->ended, (unsigned long long)t->counted, (unsigned long long)lost_of(t),
-		(unsigned long long)t->lost[STAMP_RESET], (unsigned long long)t->lost[STAMP_STALL],
-		(unsigned long long)t->lost[STAMP_WRONG], (unsigned long long)t->lost[STAMP_SHORT],
-		(unsigned long long)t->lost[STAMP_SERVER], (unsigned long long)t->young_lost,
-		(unsigned long long)t->apart, (unsigned long long)t->apart_lost, (unsigned long long)t->resynced,
-		(unsigned long long)t->resynced_lost, (unsigned long long)t->longest_gap_us / 1000,
-		(unsigned long long)t->gaps_1s, (unsigned long long)t->sent, (unsigned long long)t->received);
+		(unsigned long long)t->ended, (unsigned long long)t->counted,
+		(unsigned long long)stamp_judge_lost_of(t), (unsigned long long)t->lost[STAMP_RESET],
+		(unsigned long long)t->lost[STAMP_STALL], (unsigned long long)t->lost[STAMP_WRONG],
+		(unsigned long long)t->lost[STAMP_SHORT], (unsigned long long)t->lost[STAMP_SERVER],
+		(unsigned long long)t->young_lost, (unsigned long long)t->apart, (unsigned long long)t->apart_lost,
+		(unsigned long long)t->resynced, (unsigned long long)t->resynced_lost,
+		(unsigned long long)t->longest_gap_us / 1000, (unsigned long long)t->gaps_1s,
+		(unsigned long long)t->sent, (unsigned long long)t->received);
 }
 
 void stamp_report_json(FILE *out, uint32_t target_count)
@@ -106,7 +97,7 @@ void stamp_report_json(FILE *out, uint32_t target_count)
 static void print_words(FILE *out, enum stamp_protocol protocol, const struct stamp_tally *t)
 {
 	fprintf(out, "%s: %llu counted, %llu lost (%llu stalled, %llu wrong, ", protocol == STAMP_TCP ? "tcp" : "udp",
-		(unsigned long long)t->counted, (unsigned long long)lost_of(t),
+		(unsigned long long)t->counted, (unsigned long long)stamp_judge_lost_of(t),
 		(unsigned long long)t->lost[STAMP_STALL], (unsigned long long)t->lost[STAMP_WRONG]);
 	if (protocol == STAMP_TCP)
 		fprintf(out, "%llu reset, %llu cut short", (unsigned long long)t->lost[STAMP_RESET],
