@@ -171,13 +171,13 @@ static int set_up(struct slu_device *d, char *why)
 
 static void free_device(struct slu_device *d)
 {
-	rte_eal_alarm_cancel(announce, d);
 	if (d->hangup) {
 		while (rte_intr_callback_unregister(d->hangup, hung_up, d) == -EAGAIN)
 			;
 		rte_intr_instance_free(d->hangup);
 	}
-	slu_command_fini(&d->ring); /* operations under way fail, and look at the table */
+	rte_eal_alarm_cancel(announce, d); /* last: the card may have gone just now */
+	slu_command_fini(&d->ring);        /* operations under way fail, and look at the table */
 	slu_flow_age_destroy(d);
 	slu_flow_table_destroy(d->table);
 	struct rte_flow *flow;

@@ -31,6 +31,16 @@ static void take_vips(struct slu_cluster *cluster, const struct slu_generation *
 		cluster->vips[i] = generation->listeners[i].address;
 }
 
+/* Inside hosts send what goes out to a node that lends addresses of their family. */
+static void take_gateways(struct slu_cluster *cluster, const struct slu_generation *generation)
+{
+	for (unsigned int family = 0; family < 2; family++) {
+		cluster->gateway[family] = false;
+		for (uint32_t i = 0; i < generation->outbound_count; i++)
+			cluster->gateway[family] |= generation->outbound[i].address_count[family] > 0;
+	}
+}
+
 void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_generation *generation,
 	const struct slu_config *config, uint64_t documents)
 {
@@ -41,6 +51,7 @@ void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_ge
 	cluster->documents = documents;
 	cluster->status.hash = slu_config_hash_make(config);
 	take_vips(cluster, generation);
+	take_gateways(cluster, generation);
 	slu_usage_set_generation(cluster->usage, generation);
 	if (config->cluster && config->cluster->member_count > 0)
 		slu_cluster_members_take(cluster, config->cluster->members, config->cluster->member_count);

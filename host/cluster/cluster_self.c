@@ -26,7 +26,8 @@ void slu_cluster_self_announce(struct slu_cluster *cluster)
 		.own = cluster->config->locals,
 		.own_count = cluster->config->local_count,
 		.backup = backup,
-		.backup_count = slu_members_backup(&cluster->members, backup)};
+		.backup_count = slu_members_backup(&cluster->members, backup),
+		.gateway = {cluster->gateway[0], cluster->gateway[1]}};
 	int error = slu_routes_set(cluster->routes, &wanted);
 
 	if (error)

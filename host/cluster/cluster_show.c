@@ -99,6 +99,7 @@ static void show_routes(struct slu_api_out *out, const struct slu_cluster *clust
 	slu_api_out_number(out, "vips", state.vips);
 	slu_api_out_number(out, "own", state.own);
 	slu_api_out_number(out, "backup", state.backup);
+	slu_api_out_number(out, "gateways", state.gateways);
 	slu_api_out_number(out, "added", state.added);
 	slu_api_out_number(out, "removed", state.removed);
 	slu_api_out_number(out, "errors", state.errors);

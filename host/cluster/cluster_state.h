@@ -42,6 +42,7 @@ struct slu_cluster {
 	uint64_t drained_us; /* when */
 	struct slu_ip *vips;
 	uint32_t vip_count;
+	bool gateway[2];               /* IPv4, IPv6: of inside hosts */
 	struct slu_node_status status; /* our own, as told last */
 	struct slu_usage *usage;
 	uint32_t next_count; /* of what does not fit one status */

@@ -160,6 +160,7 @@ static void drop_worse(struct route_list *list)
 
 static int collect(struct slu_routes *routes, const struct slu_routes_wanted *wanted)
 {
+	static const struct slu_ip everywhere[2] = {{.family = 4}, {.family = 6}};
 	bool ok = true;
 
 	routes->wanted.count = 0;
@@ -171,6 +172,8 @@ static int collect(struct slu_routes *routes, const struct slu_routes_wanted *wa
 		ok = want(routes, &wanted->own[i].ip, wanted->own[i].bits, SLU_ROUTE_OWN);
 	for (uint32_t i = 0; i < wanted->backup_count && ok; i++)
 		ok = want(routes, &wanted->backup[i].ip, wanted->backup[i].bits, SLU_ROUTE_BACKUP);
+	for (uint32_t i = 0; i < 2 && ok; i++)
+		ok = !wanted->gateway[i] || want(routes, &everywhere[i], 0, SLU_ROUTE_GATEWAY);
 	if (!ok)
 		return -ENOMEM;
 	sort(&routes->wanted);
@@ -234,13 +237,14 @@ static void count_present(struct slu_routes *routes, bool announce)
 	struct slu_routes_state *state = &routes->state;
 
 	state->announces = announce;
-	state->vips = state->own = state->backup = 0;
+	state->vips = state->own = state->backup = state->gateways = 0;
 	for (uint32_t i = 0; i < routes->present.count; i++) {
 		uint32_t metric = routes->present.items[i].metric;
 
 		state->vips += metric == SLU_ROUTE_VIP;
 		state->own += metric == SLU_ROUTE_OWN;
 		state->backup += metric == SLU_ROUTE_BACKUP;
+		state->gateways += metric == SLU_ROUTE_GATEWAY;
 	}
 }
 

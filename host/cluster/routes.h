@@ -25,10 +25,12 @@ void slu_routes_destroy(struct slu_routes *routes);
 
 /* Metrics (priorities) of the routes: the daemon's filter tells the kinds apart by them. */
 enum slu_route_kind {
-	SLU_ROUTE_VIP = 100,   /* addresses of listeners; equal on every node: upstream ECMP */
-	SLU_ROUTE_OWN = 200,   /* home prefixes of this node's local addresses */
-	SLU_ROUTE_BACKUP = 300 /* those of the ring's predecessors, at a worse preference, permanently: when a node
-				  dies BFD alone moves its prefix */
+	SLU_ROUTE_VIP = 100,    /* addresses of listeners; equal on every node: upstream ECMP */
+	SLU_ROUTE_OWN = 200,    /* home prefixes of this node's local and public addresses */
+	SLU_ROUTE_BACKUP = 300, /* those of the ring's predecessors, at a worse preference, permanently: when a node
+				   dies BFD alone moves its prefix */
+	SLU_ROUTE_GATEWAY = 400 /* the default route of inside hosts, to whom this node lends public addresses; equal on
+				   every node */
 };
 
 /* Everything that should be announced; arrays are only read during the call, duplicates are allowed. */
@@ -38,6 +40,7 @@ struct slu_routes_wanted {
 	uint32_t vip_count;
 	const struct slu_config_prefix *own, *backup;
 	uint32_t own_count, backup_count;
+	bool gateway[2]; /* IPv4, IPv6: there is a SNAT or EIP of that family */
 };
 
 /*
@@ -48,7 +51,7 @@ int slu_routes_set(struct slu_routes *routes, const struct slu_routes_wanted *wa
 
 struct slu_routes_state {
 	bool announces;
-	uint32_t vips, own, backup; /* routes in the table now */
+	uint32_t vips, own, backup, gateways; /* routes in the table now */
 	uint64_t added, removed, errors;
 };
 void slu_routes_state(const struct slu_routes *routes, struct slu_routes_state *state);

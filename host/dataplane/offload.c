@@ -42,6 +42,17 @@ static void fold(struct slu_session_hot *hot, struct slu_session_cold *cold, uns
 
 /* ------------------------------------------------------------ the worker's */
 
+/*
+ * What the client has sent, this packet included. In a cluster its packets may all go to another node: then those that
+ * this one sees count.
+ */
+static uint64_t client_packets(const struct slu_session_hot *hot, const struct slu_session_cold *cold, unsigned int dir)
+{
+	uint64_t count = slu_session_packets(hot, cold, SLU_DIR_REQUEST) + (dir == SLU_DIR_REQUEST);
+
+	return count ? count : slu_session_packets(hot, cold, SLU_DIR_REPLY) + 1;
+}
+
 static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *hot,
 	const struct slu_session_cold *cold, unsigned int dir)
 {
@@ -57,8 +68,7 @@ static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *
 		l = w->generation->listener_by_live[cold->listener_live];
 	if (!l || !l->offload)
 		return false;
-	return slu_session_packets(hot, cold, SLU_DIR_REQUEST) + (dir == SLU_DIR_REQUEST) >=
-	       l->offload_threshold_packets;
+	return client_packets(hot, cold, dir) >= l->offload_threshold_packets;
 }
 
 static bool wants(struct slu_session_hot *hot, struct slu_session_cold *cold, unsigned int dir)

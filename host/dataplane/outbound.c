@@ -126,6 +126,11 @@ static int fill_reply(struct slu_worker *w, uint32_t sid, const struct slu_packe
 	return slu_session_table_find(t, slu_session_table_hash(t, &key), &key) ? SLU_COUNT_DROP_NO_PUBLIC_PORT : 0;
 }
 
+static bool is_syn(const struct slu_packet *p)
+{
+	return p->protocol == SLU_PROTO_TCP && (p->tcp_flags & (SLU_TCP_SYN | SLU_TCP_ACK)) == SLU_TCP_SYN;
+}
+
 static uint32_t create(struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *to,
 	const struct slu_outbound *as, enum slu_counter *why)
 {
@@ -143,6 +148,78 @@ static uint32_t create(struct slu_worker *w, const struct slu_packet *p, const s
 	reason = fill_reply(w, sid, p, to, as);
 	if (!reason)
 		reason = slu_lifecycle_publish(w, sid, to ? &to->service : &as->service, NULL);
+	if (!reason)
+		return sid;
+	*why = (enum slu_counter)reason;
+	slu_session_table_release(&w->table, sid);
+	return 0;
+}
+
+/*
+ * In a cluster one direction of an EIP's session may come to this node and the other to another one, which opened it:
+ * the address is this node's, or the other's, whoever routers give the other direction to. Nothing but the address
+ * changes, so a packet in the middle says all that there is to know, but who called whom.
+ */
+static bool may_be_half(const struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *as)
+{
+	uint8_t flags = p->tcp_flags & (SLU_TCP_SYN | SLU_TCP_ACK | SLU_TCP_RST | SLU_TCP_FIN);
+
+	if (!w->cluster || (as && !is_eip(as)))
+		return false;
+	if (p->protocol != SLU_PROTO_TCP)
+		return is_echo_reply(p);
+	return flags & SLU_TCP_SYN ? flags == (SLU_TCP_SYN | SLU_TCP_ACK) : flags != 0;
+}
+
+/* Whether such a packet is of who was called: so says a SYN-ACK; in the middle the one inside passes for the caller. */
+static bool is_of_called(const struct slu_packet *p, const struct slu_outbound *as)
+{
+	return is_echo_reply(p) || p->tcp_flags & SLU_TCP_SYN || !as;
+}
+
+/* The request's tuple of the reply that a packet is: from who is really called to who he takes the sender for. */
+static void fill_opposite(struct slu_session_table *t, uint32_t sid, const struct slu_packet *p,
+	const struct slu_outbound *to, const struct slu_outbound *as)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(t, sid);
+	const uint8_t *caller = to ? to->private_ip.bytes : destination_of(p);
+	const uint8_t *called = as ? as->service.address.bytes : source_of(p);
+
+	put_source(t, sid, source_of(p));
+	put_destination(t, sid, destination_of(p));
+	if (sid & SLU_ENTRY_IPV6) {
+		uint8_t *address = slu_session_table_addresses(t, sid)->address[SLU_DIR_REQUEST];
+
+		memcpy(address, caller, 16);
+		memcpy(address + 16, called, 16);
+	} else {
+		memcpy(&hot->tuple[SLU_DIR_REQUEST].src, caller, 4);
+		memcpy(&hot->tuple[SLU_DIR_REQUEST].dst, called, 4);
+	}
+	hot->tuple[SLU_DIR_REPLY].sport = hot->tuple[SLU_DIR_REQUEST].dport = (slu_be16)p->key.rest;
+	hot->tuple[SLU_DIR_REPLY].dport = hot->tuple[SLU_DIR_REQUEST].sport = (slu_be16)(p->key.rest >> 16);
+	hot->proto_vpc = (uint32_t)(p->key.rest >> 32);
+	if (!to)
+		hot->flags |= SLU_SESSION_NAT;
+	if (p->tcp_flags & SLU_TCP_SYN)
+		hot->state = SLU_TCP_SYN_RECV;
+}
+
+/* A session whose first packet here is a reply. */
+static uint32_t create_opposite(struct slu_worker *w, const struct slu_packet *p, const struct slu_outbound *to,
+	const struct slu_outbound *as, enum slu_counter *why)
+{
+	uint32_t sid = slu_session_table_alloc(&w->table, p->family == 6);
+	struct slu_session_key key;
+	int reason = SLU_COUNT_DROP_NO_PUBLIC_PORT;
+
+	*why = SLU_COUNT_DROP_TABLE_FULL;
+	if (!sid)
+		return 0;
+	fill_opposite(&w->table, sid, p, to, as);
+	key = slu_session_table_key(&w->table, sid, SLU_DIR_REQUEST);
+	if (!slu_session_table_find(&w->table, slu_session_table_hash(&w->table, &key), &key))
+		reason = slu_lifecycle_publish(w, sid, as ? &as->service : &to->service, NULL);
 	if (!reason)
 		return sid;
 	*why = (enum slu_counter)reason;
@@ -181,11 +258,6 @@ static uint32_t owner_of(const struct slu_worker *w, const struct slu_packet *p,
 	return slu_worker_peer_owner(w, p, !to);
 }
 
-static bool is_syn(const struct slu_packet *p)
-{
-	return p->protocol == SLU_PROTO_TCP && (p->tcp_flags & (SLU_TCP_SYN | SLU_TCP_ACK)) == SLU_TCP_SYN;
-}
-
 /*
  * Passes the packet to the worker that it belongs to, if that is another. A backend's reply in mode NAT looks like it
  * goes out, so its worker looks first.
@@ -220,6 +292,25 @@ static bool may_be_elsewhere(const struct slu_worker *w, const struct slu_packet
 
 /* -------------------------------------------------------------------- packets */
 
+/* The middle, or the other half, of a session that another node has. */
+static void go_on(
+	struct slu_worker *w, struct slu_packet *p, const struct slu_outbound *to, const struct slu_outbound *as)
+{
+	bool reply = is_of_called(p, as);
+	enum slu_counter why;
+	uint32_t sid;
+
+	if (slu_lifecycle_bad_source(p)) {
+		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_BAD_ADDRESS);
+		return;
+	}
+	sid = reply ? create_opposite(w, p, to, as, &why) : create(w, p, to, as, &why);
+	if (sid)
+		slu_forward_packet(w, p, sid, reply ? SLU_DIR_REPLY : SLU_DIR_REQUEST);
+	else
+		slu_worker_drop(w, p->mbuf, why);
+}
+
 static void open_session(
 	struct slu_worker *w, struct slu_packet *p, const struct slu_outbound *to, const struct slu_outbound *as)
 {
@@ -233,12 +324,16 @@ static void open_session(
 			slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_FRAGMENT_FIRST);
 		return;
 	}
-	if (is_echo_reply(p)) {
+	if (is_echo_reply(p) && !may_be_half(w, p, as)) {
 		slu_worker_except(w, p);
 		return;
 	}
 	if (may_be_elsewhere(w, p) && slu_worker_try_next(w, p))
 		return;
+	if (may_be_half(w, p, as)) {
+		go_on(w, p, to, as);
+		return;
+	}
 	if (p->protocol == SLU_PROTO_TCP && !slu_worker_opens(w, p))
 		return;
 	sid = create(w, p, to, as, &why);

@@ -12,6 +12,7 @@
 /* What a new owner adds to a version: more than the last one may have told without our hearing it. */
 #define TAKEOVER_STEP 16
 #define SLOT_TICKS (1u << SLU_WHEEL_SLOT_SHIFT)
+#define LASTED_TICKS 977 /* a second */
 
 static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)
 {
@@ -256,22 +257,30 @@ static bool has_data(const struct slu_packet *p)
 	return p->protocol != SLU_PROTO_TCP || bytes > (slu_packet_l4(p)[12] >> 4) * 4u;
 }
 
+/* A client that downloads sends its request and then acknowledgements: that it goes on for a second counts as well. */
+static bool has_lasted(const struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid)
+{
+	return w->now_tick - slu_session_table_cold(&w->table, sid)->created >= LASTED_TICKS &&
+	       ((uint8_t)hot->proto_vpc != SLU_PROTO_TCP || hot->state == SLU_TCP_ESTABLISHED);
+}
+
 void slu_sync_notice(struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid, unsigned int dir,
 	const struct slu_packet *p)
 {
 	const struct slu_sync_settings *s = &w->dp->sync;
+	bool due;
 
-	if (dir != SLU_DIR_REQUEST)
-		return;
 	if (s->trigger == SLU_SYNC_AFTER_PACKETS) {
 		uint32_t packets = slu_session_packets_low(hot, SLU_DIR_REQUEST) + 1;
 
-		if ((s->period ? packets % s->period : packets) != s->threshold)
-			return;
-	} else if (!has_data(p) || ++slu_session_table_cold(&w->table, sid)->sync_tick < s->threshold) {
-		return;
+		due = dir == SLU_DIR_REQUEST && (s->period ? packets % s->period : packets) == s->threshold;
+	} else {
+		due = has_lasted(w, hot, sid) ||
+		      (dir == SLU_DIR_REQUEST && has_data(p) &&
+			      ++slu_session_table_cold(&w->table, sid)->sync_tick >= s->threshold);
 	}
-	slu_sync_first(w, sid);
+	if (due)
+		slu_sync_first(w, sid);
 }
 
 void slu_sync_changed(struct slu_worker *w, uint32_t sid)

@@ -615,6 +615,13 @@ static bool would_own(const struct slu_worker *w, const struct slu_sync_record *
 	return (owner ? owner : r->creator) == w->cluster->self;
 }
 
+/* Another node has told of a session that both of us opened (of an EIP, each with one direction): it is told now. */
+static void tell_reported(struct slu_worker *w, uint32_t sid, const struct slu_sync_record *r)
+{
+	slu_session_table_cold(&w->table, sid)->version = r->version;
+	slu_sync_first(w, sid);
+}
+
 /* A report of a session that its owner does not know brings it: the record that should have was lost. */
 static void apply_report(struct slu_worker *w, const struct job *j)
 {
@@ -626,6 +633,8 @@ static void apply_report(struct slu_worker *w, const struct job *j)
 	}
 	if (sid && !(slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_ENDED)) {
 		take_report(w, sid, j->record);
+		if (!(slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_TOLD))
+			tell_reported(w, sid, j->record);
 		return;
 	}
 	sid = sid ? 0 : insert(w, j);

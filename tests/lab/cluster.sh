@@ -13,6 +13,7 @@
 #   198.18.4.0/24, fd00:4::/64   backends .11 to .13, router .1
 #   198.18.9.0/24                sync: node N .N, .100 and up for others
 #   198.18.10.0/24, fd00:10::/64 listeners
+#   198.18.(19+N).0/24, fd00:20::/64, fd00:21::/64 ..   public addresses of node N (SNAT, EIP)
 #   198.18.(63+N).0/24, fd00:64::/64, fd00:65::/64 ..   local addresses of node N
 
 LAB_BUILD=${LAB_BUILD:-build}
@@ -140,6 +141,19 @@ lab_local6() {
 	printf 'fd00:%x::%s' $((0x63 + $1)) "$2"
 }
 
+lab_public4() {
+	echo "198.18.$((19 + $1)).$2"
+}
+
+lab_public6() {
+	printf 'fd00:%x::%s' $((0x1f + $1)) "$2"
+}
+
+# lab_homes N: the home prefixes of node N, in YAML.
+lab_homes() {
+	echo "[$(lab_local4 "$1" 0)/24, \"$(lab_local6 "$1" '')/64\", $(lab_public4 "$1" 0)/24, \"$(lab_public6 "$1" '')/64\"]"
+}
+
 # lab_cluster_key N: the key `cluster` of node N with members that do not change, in YAML.
 lab_cluster_key() {
 	local i
@@ -149,12 +163,12 @@ lab_cluster_key() {
 		  interface: sync0
 		  address: 198.18.9.$1
 		  key_file: $LAB/key
-		  local_prefixes: [$(lab_local4 "$1" 0)/24, "$(lab_local6 "$1" '')/64"]
+		  local_prefixes: $(lab_homes "$1")
 		  routes: {table: 8848}
 		  members:
 	END
 	for i in $(seq "$LAB_NODES"); do
-		echo "    - {id: $i, name: n$i, address: 198.18.9.$i, local_prefixes: [$(lab_local4 "$i" 0)/24, \"$(lab_local6 "$i" '')/64\"]}"
+		echo "    - {id: $i, name: n$i, address: 198.18.9.$i, local_prefixes: $(lab_homes "$i")}"
 	done
 }
 

@@ -25,7 +25,8 @@ cluster_is_whole() {
 	every_node_sees "$LAB_NODES" && next_hops "$LAB_NODES"
 }
 
-# start_cluster [TIMEOUTS]: servers, nodes and their daemons; waits until all announce themselves.
+# start_cluster [TIMEOUTS [COMMAND]]: servers, nodes and their daemons; waits until their APIs answer. The command says
+# what else their documents have.
 start_cluster() {
 	local n b
 	head -c 32 /dev/urandom >"$LAB/key"
@@ -36,6 +37,7 @@ start_cluster() {
 	for n in $(seq "$LAB_NODES"); do
 		{
 			lab_cluster_services "${1:-}"
+			"${2:-true}"
 			lab_cluster_key "$n"
 		} | lab_node_config "$n"
 		lab_node_start "$n"

@@ -771,6 +771,239 @@ static void cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them(vo
 #define BOTH(test)                                                                                                     \
 	cmocka_unit_test_setup_teardown(test, setup4, teardown), cmocka_unit_test_setup_teardown(test, setup6, teardown)
 
+/* Two nodes with the same services: f is node 1, the home of all public addresses. */
+static void make_cluster(struct fixture *other, uint8_t family)
+{
+	fixture_create(&f, family, 1, NULL);
+	add_services();
+	fixture_create(other, family, 1, NULL);
+	other->generation = f.generation;
+	other->generation.index = NULL;
+	fixture_publish(other);
+	join_cluster(&f, 1);
+	join_cluster(other, 2);
+}
+
+static void end_cluster(struct fixture *other)
+{
+	fixture_destroy(&f);
+	slu_dataplane_publish_cluster(other->dp, NULL);
+	f = *other;
+	fixture_destroy(&f);
+}
+
+static struct slu_session_snapshot session_of(const struct fixture *node)
+{
+	struct slu_session_snapshot s[2];
+	uint64_t cursor = 0;
+
+	assert_int_equal(slu_dataplane_sessions(node->dp, &cursor, s, 2), 1);
+	return s[0];
+}
+
+/* The sessions of both nodes are one: the same tuples, the same caller. */
+static void assert_same_session(const struct fixture *a, const struct fixture *b)
+{
+	struct slu_session_snapshot x = session_of(a), y = session_of(b);
+
+	fixture_assert_ip(&x.client, &y.client);
+	fixture_assert_ip(&x.virtual_ip, &y.virtual_ip);
+	fixture_assert_ip(&x.local, &y.local);
+	fixture_assert_ip(&x.backend, &y.backend);
+	assert_int_equal(x.client_port, y.client_port);
+	assert_int_equal(x.backend_port, y.backend_port);
+	assert_int_equal(x.listener_id, y.listener_id);
+	assert_int_equal(x.mode, y.mode);
+}
+
+/* Requests go through node 2, answers come to node 1, which announces the address; neither has heard of the other. */
+static void cluster__eip_whose_directions_part__is_one_session_of(uint8_t family, bool inward)
+{
+	struct slu_ip public, host, remote;
+	struct fixture other, *asks = inward ? &f : &other, *answers = inward ? &other : &f;
+	uint16_t near = inward ? CLIENT_PORT : BACKEND_PORT, far = inward ? BACKEND_PORT : CLIENT_PORT;
+	struct flow syn, back;
+	struct seen s;
+
+	make_cluster(&other, family);
+	public = eip_address(), host = fixture_backend(&f, 0), remote = fixture_client(&f, 0);
+	syn = (struct flow){.src = inward ? remote : host,
+		.dst = inward ? public : remote,
+		.sport = 50000,
+		.dport = 443,
+		.protocol = 6,
+		.flags = SYN};
+	s = fixture_send(asks, near, &syn);
+	assert_translated(&s, far, inward ? &remote : &public, inward ? &host : &remote, &syn);
+	back = fixture_reply(&s.flow, SYN | ACK);
+	s = fixture_send(answers, far, &back);
+	assert_translated(&s, near, inward ? &public : &remote, inward ? &remote : &host, &back);
+	assert_same_session(&f, &other);
+	assert_int_equal(session_of(answers).state, SLU_TCP_SYN_RECV);
+	/* Data of the caller tells the other node, and its answer brings the connection to both. */
+	syn.flags = ACK;
+	assert_true(fixture_send(asks, near, &syn).sent);
+	syn.payload = 9;
+	assert_true(fixture_send(asks, near, &syn).sent);
+	if (inward) {
+		tell(&other);
+	} else {
+		struct slu_sync_record records[8];
+		uint32_t count = slu_sync_take(other.dp, records, 8);
+
+		assert_int_equal(count, 1);
+		assert_int_equal(records[0].kind, SLU_SYNC_REPORT);
+		assert_int_equal(slu_sync_give(f.dp, records, count), count);
+		slu_worker_poll(f.w);
+		assert_int_equal(tell(&other).kind, SLU_SYNC_SESSION);
+	}
+	assert_int_equal(session_of(&f).state, SLU_TCP_ESTABLISHED);
+	assert_int_equal(session_of(&other).state, SLU_TCP_ESTABLISHED);
+	assert_same_session(&f, &other);
+	assert_int_equal(fixture_counter(&other, SLU_COUNT_SYNC_CONFLICT), 0);
+	assert_int_equal(fixture_counter(&f, SLU_COUNT_SYNC_CONFLICT), 0);
+	end_cluster(&other);
+}
+
+static void cluster__eip_whose_directions_part__is_one_session(void **state)
+{
+	(void)state;
+	for (uint8_t family = 4; family <= 6; family += 2)
+		for (int inward = 0; inward < 2; inward++)
+			cluster__eip_whose_directions_part__is_one_session_of(family, inward);
+}
+
+static void cluster__middle_of_an_eips_connection__goes_on_wherever_it_comes_to_of(uint8_t family)
+{
+	struct slu_ip public, remote, host;
+	struct fixture other;
+	struct flow out, in;
+	struct seen s;
+
+	make_cluster(&other, family);
+	public = eip_address(), remote = fixture_client(&f, 0), host = fixture_backend(&f, 0);
+	out = outgoing(0, 0, 6, ACK);
+	out.payload = 5;
+	s = fixture_send(&f, BACKEND_PORT, &out);
+	assert_translated(&s, CLIENT_PORT, &public, &remote, &out);
+	in = fixture_reply(&s.flow, ACK);
+	s = fixture_send(&other, CLIENT_PORT, &in);
+	assert_translated(&s, BACKEND_PORT, &remote, &host, &in);
+	assert_same_session(&f, &other);
+	end_cluster(&other);
+}
+
+static void cluster__middle_of_an_eips_connection__goes_on_wherever_it_comes_to(void **state)
+{
+	(void)state;
+	cluster__middle_of_an_eips_connection__goes_on_wherever_it_comes_to_of(4);
+	cluster__middle_of_an_eips_connection__goes_on_wherever_it_comes_to_of(6);
+}
+
+static void cluster__ping_of_an_eip__may_be_answered_through_another_node(void **state)
+{
+	(void)state;
+	for (uint8_t family = 4; family <= 6; family += 2) {
+		struct slu_ip public, remote, host;
+		struct fixture other;
+		struct flow out, in;
+		struct seen s;
+
+		make_cluster(&other, family);
+		public = eip_address(), remote = fixture_client(&f, 0), host = fixture_backend(&f, 0);
+		out = ping(0, 0);
+		s = fixture_send(&other, BACKEND_PORT, &out);
+		assert_translated(&s, CLIENT_PORT, &public, &remote, &out);
+		in = fixture_reply(&s.flow, echo_reply());
+		in.sport = s.flow.sport;
+		s = fixture_send(&f, CLIENT_PORT, &in);
+		assert_translated(&s, BACKEND_PORT, &remote, &host, &in);
+		end_cluster(&other);
+	}
+}
+
+/* Answers come here, requests elsewhere: what is seen counts towards the card. */
+static void cluster__one_direction_alone__goes_to_the_card(void **state)
+{
+	struct slu_offload_request request;
+	struct fixture other;
+	struct flow in;
+
+	(void)state;
+	make_cluster(&other, 4);
+	slu_offload_enable(f.dp, true);
+	in = (struct flow){.src = fixture_client(&f, 0),
+		.dst = eip_address(),
+		.sport = 443,
+		.dport = 50000,
+		.protocol = 6,
+		.flags = ACK,
+		.payload = 99};
+	for (int i = 0; i < 3; i++) {
+		slu_worker_offload_flush(f.w);
+		assert_false(slu_offload_next(f.dp, &request));
+		assert_true(fixture_send(&f, CLIENT_PORT, &in).sent);
+	}
+	slu_worker_offload_flush(f.w);
+	assert_true(slu_offload_next(f.dp, &request));
+	assert_int_equal(request.dir, SLU_DIR_REPLY);
+	end_cluster(&other);
+}
+
+/* What says nothing, or is of a host that cannot be called, opens nothing. */
+static void cluster__odd_segments__open_nothing(void **state)
+{
+	static const uint8_t bad[] = {0, SYN | FIN, SYN | RST, SYN | ACK | FIN, SYN | ACK | RST};
+	struct fixture other;
+	struct flow odd;
+
+	(void)state;
+	make_cluster(&other, 4);
+	for (size_t i = 0; i < RTE_DIM(bad); i++) {
+		odd = outgoing(0, 0, 6, bad[i]);
+		assert_false(fixture_send(&f, BACKEND_PORT, &odd).sent);
+	}
+	assert_int_equal(fixture_counter(&f, SLU_COUNT_DROP_TCP_FLAGS), RTE_DIM(bad));
+	odd = outgoing(1, 0, 6, ACK); /* of SNAT */
+	assert_int_equal(fixture_send(&f, BACKEND_PORT, &odd).flow.flags & RST, RST);
+	odd = (struct flow){.src = fixture_ip("127.0.0.1"), .dst = eip_address(), .protocol = 6, .flags = ACK};
+	assert_false(fixture_send(&f, CLIENT_PORT, &odd).sent);
+	assert_int_equal(slu_dataplane_session_count(f.dp), 0);
+	end_cluster(&other);
+}
+
+/* A download is one request and then acknowledgements; after a second the cluster knows of it. */
+static void cluster__download__is_told_when_it_is_a_second_old(void **state)
+{
+	static const struct slu_sync_settings three = {
+		.trigger = SLU_SYNC_AFTER_DATA, .threshold = 3, .outbox = 64, .inbox = 64};
+	struct slu_sync_record r;
+	struct flow out, back;
+	struct seen s;
+
+	(void)state;
+	fixture_create(&f, 4, 1, NULL);
+	add_services();
+	assert_int_equal(slu_dataplane_set_sync(f.dp, &three), 0);
+	out = outgoing(1, 0, 6, SYN);
+	s = fixture_send(&f, BACKEND_PORT, &out);
+	back = fixture_reply(&s.flow, SYN | ACK);
+	assert_true(fixture_send(&f, CLIENT_PORT, &back).sent);
+	back.flags = out.flags = ACK;
+	out.payload = 100;
+	assert_true(fixture_send(&f, BACKEND_PORT, &out).sent);
+	out.payload = 0;
+	fixture_advance(&f, 900000);
+	assert_true(fixture_send(&f, BACKEND_PORT, &out).sent);
+	assert_int_equal(slu_sync_take(f.dp, &r, 1), 0);
+	fixture_advance(&f, 200000);
+	assert_true(fixture_send(&f, CLIENT_PORT, &back).sent);
+	assert_int_equal(slu_sync_take(f.dp, &r, 1), 1);
+	assert_int_equal(r.kind, SLU_SYNC_SESSION);
+	assert_int_equal(slu_sync_take(f.dp, &r, 1), 0);
+	fixture_destroy(&f);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -803,6 +1036,12 @@ int main(void)
 			several_workers__udp_port__is_the_same_wherever_packets_land, workers4, teardown),
 		cmocka_unit_test(sessions__of_a_dead_process__are_taken_over),
 		cmocka_unit_test(cluster__sessions__are_forwarded_by_a_node_that_did_not_make_them),
+		cmocka_unit_test(cluster__eip_whose_directions_part__is_one_session),
+		cmocka_unit_test(cluster__middle_of_an_eips_connection__goes_on_wherever_it_comes_to),
+		cmocka_unit_test(cluster__ping_of_an_eip__may_be_answered_through_another_node),
+		cmocka_unit_test(cluster__one_direction_alone__goes_to_the_card),
+		cmocka_unit_test(cluster__odd_segments__open_nothing),
+		cmocka_unit_test(cluster__download__is_told_when_it_is_a_second_old),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,31 @@ static void routes_set__prefix_with_host_bits__is_that_of_its_network(void **sta
 	slu_routes_destroy(routes);
 }
 
+static void routes_set__gateway__is_the_default_route_of_its_families(void **state)
+{
+	struct slu_routes *routes = created(TABLE);
+	struct slu_routes_wanted wanted = {.announce = true, .gateway = {true, true}};
+	struct slu_routes_state now;
+
+	(void)state;
+	assert_int_equal(slu_routes_set(routes, &wanted), 0);
+	assert_string_equal(shown(), "blackhole default proto 83 metric 400\n"
+				     "blackhole default proto 83 metric 400\n");
+	slu_routes_state(routes, &now);
+	assert_int_equal(now.gateways, 2);
+	wanted.gateway[1] = false;
+	assert_int_equal(slu_routes_set(routes, &wanted), 0);
+	assert_string_equal(shown(), "blackhole default proto 83 metric 400\n");
+	assert_int_equal(slu_routes_set(routes, &wanted), 0);
+	slu_routes_state(routes, &now);
+	assert_int_equal(now.added, 2);
+	assert_int_equal(now.removed, 1);
+	wanted.announce = false;
+	assert_int_equal(slu_routes_set(routes, &wanted), 0);
+	assert_string_equal(shown(), "");
+	slu_routes_destroy(routes);
+}
+
 static void routes_set__prefix_that_is_own_and_adopted__is_own(void **state)
 {
 	struct slu_routes *routes = created(TABLE);
@@ -254,6 +279,7 @@ int main(void)
 		cmocka_unit_test(routes_set__the_same_again__changes_nothing),
 		cmocka_unit_test(routes_set__what_somebody_removed__is_put_back),
 		cmocka_unit_test(routes_set__prefix_with_host_bits__is_that_of_its_network),
+		cmocka_unit_test(routes_set__gateway__is_the_default_route_of_its_families),
 		cmocka_unit_test(routes_set__prefix_that_is_own_and_adopted__is_own),
 		cmocka_unit_test(routes_create__routes_of_a_killed_agent__are_removed_and_an_operators_stay),
 		cmocka_unit_test(routes_set__one_that_the_kernel_refuses__is_told_and_the_others_are_there),

@@ -309,9 +309,9 @@ void slu_show_cluster(const json_t *answer)
 	else
 		printf("not joined yet: the sessions of the others are still coming\n");
 	printf("routes in table %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT " of virtual addresses, "
-	       "%" JSON_INTEGER_FORMAT " own, %" JSON_INTEGER_FORMAT " as backup\n",
+	       "%" JSON_INTEGER_FORMAT " own, %" JSON_INTEGER_FORMAT " as backup, %" JSON_INTEGER_FORMAT " default\n",
 		number_of(routes, "table"), number_of(routes, "vips"), number_of(routes, "own"),
-		number_of(routes, "backup"));
+		number_of(routes, "backup"), number_of(routes, "gateways"));
 }
 
 void slu_show_node(const json_t *answer)
