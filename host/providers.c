@@ -405,6 +405,15 @@ static bool provide_cluster(void *context, struct slu_api_out *object)
 	return agent->cluster != NULL;
 }
 
+static bool provide_address_owner(void *context, const struct slu_ip *ip, uint8_t *home, uint8_t *owner)
+{
+	struct slu_agent *agent = context;
+
+	if (agent->cluster)
+		slu_cluster_address(agent->cluster, ip, home, owner);
+	return agent->cluster != NULL;
+}
+
 static int write_shared(void *context, const struct slu_config *config, slu_api_written_fn *done, void *arg)
 {
 	struct slu_agent *agent = context;
@@ -433,6 +442,7 @@ void slu_providers_fill(struct slu_agent *agent, struct slu_api_providers *provi
 		.stats = provide_stats,
 		.node = provide_node,
 		.cluster = provide_cluster,
+		.address_owner = provide_address_owner,
 		.write_shared = write_shared,
 		.drain = provide_drain};
 }

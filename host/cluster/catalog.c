@@ -10,8 +10,6 @@
 
 #define NAME_BYTES 96
 
-static const char *const kinds[] = {"groups", "listeners"};
-
 struct slu_catalog {
 	json_t *parts;  /* texts by name */
 	json_t *wanted; /* true by name: of the generation */
@@ -44,36 +42,62 @@ static bool is_hash(const char *text)
 	       strspn(text, "0123456789abcdef") == SLU_ETCD_HASH_BYTES - 1;
 }
 
+/* The hash in "kind/hash", or NULL. */
+static const char *hash_in(const char *name)
+{
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++) {
+		size_t bytes = strlen(slu_config_kinds[kind]);
+
+		if (strncmp(name, slu_config_kinds[kind], bytes) == 0 && name[bytes] == '/')
+			return is_hash(name + bytes + 1) ? name + bytes + 1 : NULL;
+	}
+	return NULL;
+}
+
 int slu_catalog_add(struct slu_catalog *catalog, const char *name, const char *text, size_t bytes)
 {
-	const char *slash = strchr(name, '/');
+	const char *wanted = hash_in(name);
 	char hash[SLU_ETCD_HASH_BYTES];
 	json_t *value;
 
-	if (!slash || !is_hash(slash + 1) || (strncmp(name, "groups/", 7) != 0 && strncmp(name, "listeners/", 10) != 0))
+	if (!wanted)
 		return -EINVAL;
 	slu_etcd_value_hash(text, bytes, hash);
-	value = strcmp(hash, slash + 1) == 0 ? json_stringn(text, bytes) : NULL;
+	value = strcmp(hash, wanted) == 0 ? json_stringn(text, bytes) : NULL;
 	return value && json_object_set_new(catalog->parts, name, value) == 0 ? 0 : -EBADMSG;
 }
 
-/* Adds the names of one kind to `wanted`. Returns false if this is no list of hashes. */
-static bool read_kind(const json_t *list, const char *kind, json_t *wanted)
+/*
+ * Adds the names of one kind to `wanted`. Kinds that came later are missing in a generation of an earlier version.
+ * Returns false if this is no list of hashes.
+ */
+static bool read_kind(const json_t *list, enum slu_config_kind kind, json_t *wanted)
 {
-	const json_t *hashes = json_object_get(list, kind), *hash;
+	const json_t *hashes = json_object_get(list, slu_config_kinds[kind]), *hash;
 	char name[NAME_BYTES];
 	size_t i;
 
-	if (!json_is_array(hashes))
+	if (!hashes)
+		return kind > SLU_CONFIG_LISTENERS;
+	if (!json_is_array(hashes) || (kind == SLU_CONFIG_METERING && json_array_size(hashes) > 1))
 		return false;
 	json_array_foreach(hashes, i, hash)
 	{
 		if (!is_hash(json_string_value(hash)))
 			return false;
-		snprintf(name, sizeof(name), "%s/%s", kind, json_string_value(hash));
+		snprintf(name, sizeof(name), "%s/%s", slu_config_kinds[kind], json_string_value(hash));
 		json_object_set_new(wanted, name, json_true());
 	}
 	return true;
+}
+
+static bool read_kinds(const json_t *list, json_t *wanted)
+{
+	bool ok = true;
+
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS && ok; kind++)
+		ok = read_kind(list, kind, wanted);
+	return ok;
 }
 
 int slu_catalog_want(struct slu_catalog *catalog, const char *text, size_t bytes)
@@ -81,8 +105,7 @@ int slu_catalog_want(struct slu_catalog *catalog, const char *text, size_t bytes
 	json_t *list = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL), *wanted = json_object();
 	json_int_t number = json_integer_value(json_object_get(list, "number"));
 
-	if (number < 1 || !read_kind(list, kinds[0], wanted) || !read_kind(list, kinds[1], wanted) ||
-		json_object_size(wanted) > SLU_CATALOG_MAX_PARTS) {
+	if (number < 1 || !read_kinds(list, wanted) || json_object_size(wanted) > SLU_CATALOG_MAX_PARTS) {
 		json_decref(list);
 		json_decref(wanted);
 		return -EINVAL;
@@ -155,30 +178,41 @@ static void append(struct text *text, const char *more)
 	text->used += bytes;
 }
 
+/* The parts of one kind, each on a line of its own. */
+static void append_parts(const struct slu_catalog *catalog, enum slu_config_kind kind, struct text *text)
+{
+	const json_t *hash;
+	char name[NAME_BYTES];
+	size_t i;
+
+	json_array_foreach(json_object_get(catalog->list, slu_config_kinds[kind]), i, hash)
+	{
+		snprintf(name, sizeof(name), "%s/%s", slu_config_kinds[kind], json_string_value(hash));
+		append(text, i ? ",\n" : "\n");
+		append(text, json_string_value(json_object_get(catalog->parts, name)));
+	}
+}
+
 /*
- * Parts stand in the document as they are, each on a line of its own: who wrote them
- * wrote JSON, and what is none is found when the document is read.
+ * Parts stand in the document as they are: who wrote them wrote JSON, and what is none
+ * is found when the document is read.
  */
 char *slu_catalog_document(struct slu_catalog *catalog)
 {
 	struct text text = {0};
 
 	append(&text, "{\"version\":1");
-	for (int k = 0; k < 2; k++) {
-		const json_t *hash;
-		char name[NAME_BYTES];
-		size_t i;
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++) {
+		size_t count = json_array_size(json_object_get(catalog->list, slu_config_kinds[kind]));
+		bool is_list = kind != SLU_CONFIG_METERING;
 
+		if (count == 0 && kind > SLU_CONFIG_LISTENERS)
+			continue;
 		append(&text, ",\n\"");
-		append(&text, kinds[k]);
-		append(&text, "\":[");
-		json_array_foreach(json_object_get(catalog->list, kinds[k]), i, hash)
-		{
-			snprintf(name, sizeof(name), "%s/%s", kinds[k], json_string_value(hash));
-			append(&text, i ? ",\n" : "\n");
-			append(&text, json_string_value(json_object_get(catalog->parts, name)));
-		}
-		append(&text, "]");
+		append(&text, slu_config_kinds[kind]);
+		append(&text, is_list ? "\":[" : "\":");
+		append_parts(catalog, kind, &text);
+		append(&text, is_list ? "]" : "");
 	}
 	append(&text, "}\n");
 	forget_others(catalog);
@@ -186,29 +220,36 @@ char *slu_catalog_document(struct slu_catalog *catalog)
 }
 
 /* Takes `text`. */
-static void put_part(json_t *list, json_t *parts, int kind, char *text)
+static void put_part(json_t *hashes, json_t *parts, enum slu_config_kind kind, char *text)
 {
 	char hash[SLU_ETCD_HASH_BYTES], name[NAME_BYTES];
 
 	if (!text)
 		abort();
 	slu_etcd_value_hash(text, strlen(text), hash);
-	snprintf(name, sizeof(name), "%s/%s", kinds[kind], hash);
-	json_array_append_new(json_object_get(list, kinds[kind]), json_string(hash));
+	snprintf(name, sizeof(name), "%s/%s", slu_config_kinds[kind], hash);
+	json_array_append_new(hashes, json_string(hash));
 	json_object_set_new(parts, name, json_string(text));
 	free(text);
 }
 
 int slu_catalog_split(const struct slu_config *config, uint64_t number, json_t **list, json_t **parts)
 {
+	uint64_t count = 0;
+
 	*list = *parts = NULL;
-	if ((uint64_t)config->group_count + config->listener_count > SLU_CATALOG_MAX_PARTS)
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++)
+		count += slu_config_part_count(config, kind);
+	if (count > SLU_CATALOG_MAX_PARTS)
 		return -E2BIG;
-	*list = json_pack("{s:I,s:[],s:[]}", "number", (json_int_t)number, kinds[0], kinds[1]);
+	*list = json_pack("{s:I}", "number", (json_int_t)number);
 	*parts = json_object();
-	for (uint32_t i = 0; i < config->group_count; i++)
-		put_part(*list, *parts, 0, slu_config_dump_group(&config->groups[i]));
-	for (uint32_t i = 0; i < config->listener_count; i++)
-		put_part(*list, *parts, 1, slu_config_dump_listener(&config->listeners[i]));
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++) {
+		json_t *hashes = json_array();
+
+		for (uint32_t i = 0; i < slu_config_part_count(config, kind); i++)
+			put_part(hashes, *parts, kind, slu_config_dump_part(config, kind, i));
+		json_object_set_new(*list, slu_config_kinds[kind], hashes);
+	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * The configuration that a cluster shares, as it stands in etcd: listeners and groups
- * are parts, each named by the hash of its canonical text, and a generation lists them.
+ * The configuration that a cluster shares, as it stands in etcd: listeners, groups,
+ * SNAT, EIP and metering are parts, each named by the hash of its canonical text, and a generation lists them.
  * Parts arrive in any order; only a generation that has all of its parts is whole, and
  * only whole ones become a document. Pure logic; control thread only.
  */
@@ -24,14 +24,14 @@ struct slu_catalog *slu_catalog_create(void);
 void slu_catalog_free(struct slu_catalog *catalog); /* NULL is allowed */
 
 /*
- * Takes a part. `name` is "groups/HASH" or "listeners/HASH". Returns 0; -EINVAL if
+ * Takes a part. `name` is "groups/HASH", "snat/HASH" and so on (slu_config_kinds). Returns 0; -EINVAL if
  * the name is none; -EBADMSG if the text has another hash.
  */
 int slu_catalog_add(struct slu_catalog *catalog, const char *name, const char *text, size_t bytes);
 
 /*
  * Takes the list of a generation, which is wanted from now on, in place of an earlier one:
- * {"number": 7, "groups": [HASH ..], "listeners": [HASH ..]}. Returns 0; -EINVAL if
+ * {"number": 7, "groups": [HASH ..], "listeners": [HASH ..], "snat": ..}. Returns 0; -EINVAL if
  * this is none, and the earlier one stays.
  */
 int slu_catalog_want(struct slu_catalog *catalog, const char *text, size_t bytes);

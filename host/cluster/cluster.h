@@ -63,11 +63,14 @@ void slu_cluster_set_generation(struct slu_cluster *cluster, const struct slu_ge
 void slu_cluster_drain(struct slu_cluster *cluster, bool drain);
 
 /*
- * Puts the groups and listeners of a configuration into etcd, for all nodes and so for
+ * Puts what is shared of a configuration into etcd, for all nodes and so for
  * this one too. Returns 0, and `done` is called later; -ENOTSUP without etcd; -E2BIG.
  */
 int slu_cluster_write(
 	struct slu_cluster *cluster, const struct slu_config *config, slu_shared_written *done, void *context);
+
+/* The home of an address and who announces it now, by the members that are known; 0: it is in nobody's home prefix. */
+void slu_cluster_address(const struct slu_cluster *cluster, const struct slu_ip *ip, uint8_t *home, uint8_t *owner);
 
 /* What the API shows of the cluster, and of this node in it. */
 void slu_cluster_show(const struct slu_cluster *cluster, struct slu_api_out *object);

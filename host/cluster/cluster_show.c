@@ -188,3 +188,11 @@ void slu_cluster_show_node(const struct slu_cluster *cluster, struct slu_api_out
 	slu_api_out_bool(object, "busy_known", cluster->busy.known);
 	slu_api_out_number(object, "busy_sessions", cluster->busy.last);
 }
+
+void slu_cluster_address(const struct slu_cluster *cluster, const struct slu_ip *ip, uint8_t *home, uint8_t *owner)
+{
+	const struct slu_cluster_prefix *prefix = slu_cluster_view_find(cluster->view, ip);
+
+	*home = prefix ? prefix->home : 0;
+	*owner = prefix ? prefix->owner : 0;
+}

@@ -18,9 +18,8 @@ uint64_t slu_config_hash_make(const struct slu_config *config)
 {
 	uint64_t hash = 0xcbf29ce484222325ull;
 
-	for (uint32_t i = 0; i < config->group_count; i++)
-		hash = add_text(hash, slu_config_dump_group(&config->groups[i]));
-	for (uint32_t i = 0; i < config->listener_count; i++)
-		hash = add_text(hash, slu_config_dump_listener(&config->listeners[i]));
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++)
+		for (uint32_t i = 0; i < slu_config_part_count(config, kind); i++)
+			hash = add_text(hash, slu_config_dump_part(config, kind, i));
 	return hash;
 }

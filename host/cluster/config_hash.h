@@ -1,5 +1,5 @@
 /*
- * A number by which nodes compare what they serve: equal groups and listeners make
+ * A number by which nodes compare what they serve: equal groups, listeners and outbound services make
  * equal numbers on every node. No protection against intent.
  */
 #ifndef SLU_HOST_CONFIG_HASH_H

@@ -28,7 +28,7 @@ struct slu_node_status {
 	bool drained;   /* by its operator */
 	uint16_t turn;
 	uint64_t generation; /* number of the configuration it serves */
-	uint64_t hash;       /* of its listeners and groups */
+	uint64_t hash;       /* slu_config_hash_make() */
 	uint32_t sessions;   /* in its table */
 };
 

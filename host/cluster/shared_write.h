@@ -20,7 +20,7 @@
 typedef void slu_shared_written(void *context, int error, uint64_t number, const char *message);
 
 /*
- * `config`'s groups and listeners count; it is not retained. Returns 0, and `done` is
+ * What the cluster shares of `config` counts; it is not retained. Returns 0, and `done` is
  * called once, later, or never if etcd is destroyed; or -E2BIG: too many parts.
  */
 int slu_shared_write(struct slu_etcd *etcd, const char *prefix, const struct slu_config *config,

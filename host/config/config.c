@@ -23,11 +23,22 @@ static void free_shared(struct slu_config *config)
 		free(config->groups[i].check.path);
 		free(config->groups[i].check.host);
 	}
+	for (uint32_t i = 0; i < config->snat_count; i++) {
+		free(config->snats[i].sources);
+		free(config->snats[i].addresses.ips);
+		free(config->snats[i].addresses.items);
+	}
 	free(config->groups);
 	free(config->listeners);
+	free(config->snats);
+	free(config->eips);
+	free(config->internal);
 	config->groups = NULL;
 	config->listeners = NULL;
+	config->snats = config->eips = NULL;
+	config->internal = NULL;
 	config->group_count = config->listener_count = 0;
+	config->snat_count = config->eip_count = config->internal_count = 0;
 }
 
 /* The text as a tree; its size is checked before it is looked at. */
@@ -190,14 +201,6 @@ void slu_config_free(struct slu_config *config)
 	free(config->ports);
 	free(config->locals);
 	free(config->local_items);
-	for (uint32_t i = 0; i < config->snat_count; i++) {
-		free(config->snats[i].sources);
-		free(config->snats[i].addresses.ips);
-		free(config->snats[i].addresses.items);
-	}
-	free(config->snats);
-	free(config->eips);
-	free(config->internal);
 	free(config);
 }
 

@@ -185,9 +185,9 @@ int slu_config_parse(const void *text, size_t bytes, struct slu_config **config,
 int slu_config_load(const char *path, struct slu_config **config, struct slu_errors *errors);
 
 /*
- * Reads a document of a whole cluster, which has nothing but `version`, `groups` and
- * `listeners`, and makes the configuration of a node from it: everything else is a
- * copy of what `node` has. Returns as slu_config_parse().
+ * Reads a document of a whole cluster, which has nothing but `version`, `groups`,
+ * `listeners`, `snat`, `eip` and `metering`, and makes the configuration of a node
+ * from it: everything else is a copy of what `node` has. Returns as slu_config_parse().
  */
 int slu_config_parse_shared(const struct slu_config *node, const void *text, size_t bytes, struct slu_config **config,
 	struct slu_errors *errors);
@@ -211,8 +211,19 @@ char *slu_config_dump(const struct slu_config *config);
 /* The same of what slu_config_parse_shared() reads. */
 char *slu_config_dump_shared(const struct slu_config *config);
 
-/* The same of one listener or group: equal texts are equal parts on every node. */
-char *slu_config_dump_listener(const struct slu_config_listener *listener);
-char *slu_config_dump_group(const struct slu_config_group *group);
+/* Lists of a document of a whole cluster, and their keys there. Of metering there is one part or none. */
+enum slu_config_kind {
+	SLU_CONFIG_GROUPS,
+	SLU_CONFIG_LISTENERS,
+	SLU_CONFIG_SNATS,
+	SLU_CONFIG_EIPS,
+	SLU_CONFIG_METERING,
+	SLU_CONFIG_KINDS
+};
+extern const char *const slu_config_kinds[SLU_CONFIG_KINDS];
+
+/* Its parts, each as canonical text: equal texts are equal parts on every node. The caller frees it; NULL as above. */
+uint32_t slu_config_part_count(const struct slu_config *config, enum slu_config_kind kind);
+char *slu_config_dump_part(const struct slu_config *config, enum slu_config_kind kind, uint32_t index);
 
 #endif

@@ -290,10 +290,66 @@ static json_t *eip_object(const struct slu_config_outbound *eip)
 	return object;
 }
 
+const char *const slu_config_kinds[SLU_CONFIG_KINDS] = {
+	[SLU_CONFIG_GROUPS] = "groups",
+	[SLU_CONFIG_LISTENERS] = "listeners",
+	[SLU_CONFIG_SNATS] = "snat",
+	[SLU_CONFIG_EIPS] = "eip",
+	[SLU_CONFIG_METERING] = "metering",
+};
+
+uint32_t slu_config_part_count(const struct slu_config *config, enum slu_config_kind kind)
+{
+	const uint32_t counts[SLU_CONFIG_KINDS] = {
+		[SLU_CONFIG_GROUPS] = config->group_count,
+		[SLU_CONFIG_LISTENERS] = config->listener_count,
+		[SLU_CONFIG_SNATS] = config->snat_count,
+		[SLU_CONFIG_EIPS] = config->eip_count,
+		[SLU_CONFIG_METERING] = config->internal_count > 0,
+	};
+
+	return counts[kind];
+}
+
+static json_t *part_object(const struct slu_config *config, enum slu_config_kind kind, uint32_t index)
+{
+	switch (kind) {
+	case SLU_CONFIG_GROUPS:
+		return group_object(&config->groups[index]);
+	case SLU_CONFIG_LISTENERS:
+		return listener_object(&config->listeners[index]);
+	case SLU_CONFIG_SNATS:
+		return snat_object(&config->snats[index]);
+	case SLU_CONFIG_EIPS:
+		return eip_object(&config->eips[index]);
+	default:
+		return json_pack("{s:o}", "internal", prefix_list(config->internal, config->internal_count));
+	}
+}
+
+char *slu_config_dump_part(const struct slu_config *config, enum slu_config_kind kind, uint32_t index)
+{
+	return text_of(part_object(config, kind, index));
+}
+
+/* Everything that a cluster shares. */
+static void add_parts(json_t *root, const struct slu_config *config)
+{
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_METERING; kind++) {
+		json_t *list = json_array();
+
+		for (uint32_t i = 0; i < slu_config_part_count(config, kind); i++)
+			json_array_append_new(list, part_object(config, kind, i));
+		json_object_set_new(root, slu_config_kinds[kind], list);
+	}
+	if (slu_config_part_count(config, SLU_CONFIG_METERING) > 0)
+		json_object_set_new(
+			root, slu_config_kinds[SLU_CONFIG_METERING], part_object(config, SLU_CONFIG_METERING, 0));
+}
+
 char *slu_config_dump(const struct slu_config *config)
 {
-	json_t *root = json_object(), *eal = json_array(), *ports = json_array(), *locals = json_array(),
-	       *groups = json_array(), *listeners = json_array(), *snats = json_array(), *eips = json_array();
+	json_t *root = json_object(), *eal = json_array(), *ports = json_array(), *locals = json_array();
 
 	set_number(root, "version", 1);
 	set_text(root, "node", config->node);
@@ -307,49 +363,20 @@ char *slu_config_dump(const struct slu_config *config)
 		json_array_append_new(ports, port_object(&config->ports[i]));
 	for (uint32_t i = 0; i < config->local_count; i++)
 		json_array_append_new(locals, ip_text(&config->locals[i]));
-	for (uint32_t i = 0; i < config->group_count; i++)
-		json_array_append_new(groups, group_object(&config->groups[i]));
-	for (uint32_t i = 0; i < config->listener_count; i++)
-		json_array_append_new(listeners, listener_object(&config->listeners[i]));
 	if (config->cluster != NULL)
 		json_object_set_new(root, "cluster", cluster_object(config->cluster));
 	json_object_set_new(root, "eal", eal);
 	json_object_set_new(root, "ports", ports);
 	json_object_set_new(root, "local_addresses", locals);
-	json_object_set_new(root, "groups", groups);
-	json_object_set_new(root, "listeners", listeners);
-	for (uint32_t i = 0; i < config->snat_count; i++)
-		json_array_append_new(snats, snat_object(&config->snats[i]));
-	for (uint32_t i = 0; i < config->eip_count; i++)
-		json_array_append_new(eips, eip_object(&config->eips[i]));
-	json_object_set_new(root, "snat", snats);
-	json_object_set_new(root, "eip", eips);
-	if (config->internal_count > 0)
-		json_object_set_new(root, "metering",
-			json_pack("{s:o}", "internal", prefix_list(config->internal, config->internal_count)));
+	add_parts(root, config);
 	return text_of(root);
 }
 
 char *slu_config_dump_shared(const struct slu_config *config)
 {
-	json_t *root = json_object(), *groups = json_array(), *listeners = json_array();
+	json_t *root = json_object();
 
 	set_number(root, "version", 1);
-	for (uint32_t i = 0; i < config->group_count; i++)
-		json_array_append_new(groups, group_object(&config->groups[i]));
-	for (uint32_t i = 0; i < config->listener_count; i++)
-		json_array_append_new(listeners, listener_object(&config->listeners[i]));
-	json_object_set_new(root, "groups", groups);
-	json_object_set_new(root, "listeners", listeners);
+	add_parts(root, config);
 	return text_of(root);
-}
-
-char *slu_config_dump_listener(const struct slu_config_listener *listener)
-{
-	return text_of(listener_object(listener));
-}
-
-char *slu_config_dump_group(const struct slu_config_group *group)
-{
-	return text_of(group_object(group));
 }

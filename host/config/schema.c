@@ -554,6 +554,8 @@ static void read_metering(
 #define GROUPS slu_reader_list, LIST(slu_config, groups, group_count, read_group), .max = SLU_CONFIG_MAX_GROUPS
 #define LISTENERS                                                                                                      \
 	slu_reader_list, LIST(slu_config, listeners, listener_count, read_listener), .max = SLU_CONFIG_MAX_LISTENERS
+#define SNATS slu_reader_list, LIST(slu_config, snats, snat_count, read_snat), .max = SLU_CONFIG_MAX_SNATS
+#define EIPS slu_reader_list, LIST(slu_config, eips, eip_count, read_eip), .max = SLU_CONFIG_MAX_EIPS
 
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors)
 {
@@ -570,8 +572,8 @@ void slu_schema_read(const struct slu_node *root, struct slu_config *config, str
 		{"local_addresses", read_locals},
 		{"groups", GROUPS},
 		{"listeners", LISTENERS},
-		{"snat", slu_reader_list, LIST(slu_config, snats, snat_count, read_snat), .max = SLU_CONFIG_MAX_SNATS},
-		{"eip", slu_reader_list, LIST(slu_config, eips, eip_count, read_eip), .max = SLU_CONFIG_MAX_EIPS},
+		{"snat", SNATS},
+		{"eip", EIPS},
 		{"metering", read_metering},
 		{"cluster", slu_schema_cluster, AT(slu_config, cluster)},
 	};
@@ -591,6 +593,9 @@ void slu_schema_read_shared(const struct slu_node *root, struct slu_config *conf
 		{"version", read_version, .required = true},
 		{"groups", GROUPS, .required = true},
 		{"listeners", LISTENERS, .required = true},
+		{"snat", SNATS},
+		{"eip", EIPS},
+		{"metering", read_metering},
 	};
 	struct slu_reader reader = {.errors = errors};
 

@@ -16,7 +16,7 @@
  */
 void slu_schema_read(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors);
 
-/* The same of a document of a whole cluster: only its groups and listeners, into a configuration that has none. */
+/* The same of a document of a whole cluster: into a configuration that has nothing of what it may have. */
 void slu_schema_read_shared(const struct slu_node *root, struct slu_config *config, struct slu_errors *errors);
 
 /* Of a listener that says nothing else. */

@@ -321,6 +321,7 @@ static const struct route {
 	{EVHTTP_REQ_GET, "/v1/stats", slu_api_resources_stats, NULL},
 	{EVHTTP_REQ_GET, "/v1/generation", slu_api_resources_generation, NULL},
 	{EVHTTP_REQ_GET, "/v1/config", slu_api_resources_config, NULL},
+	{EVHTTP_REQ_GET, "/v1/cluster/config", slu_api_resources_shared, NULL},
 	{EVHTTP_REQ_GET, "/v1/node", slu_api_resources_node, NULL},
 	{EVHTTP_REQ_GET, "/v1/cluster", NULL, get_cluster},
 	{EVHTTP_REQ_GET, "/v1/sessions", NULL, get_sessions},

@@ -90,8 +90,11 @@ struct slu_api_providers {
 	void (*node)(void *ctx, struct slu_api_out *object);
 	/* The cluster's members and who owns what. Returns false if this node is alone. */
 	bool (*cluster)(void *ctx, struct slu_api_out *object);
+	/* The members that an address is at home at and announced by, 0: nobody. Returns false if this node is alone.
+	 */
+	bool (*address_owner)(void *ctx, const struct slu_ip *ip, uint8_t *home, uint8_t *owner);
 	/*
-	 * Writes the groups and listeners of a configuration for the whole cluster. Returns 0,
+	 * Writes what a cluster shares of a configuration for the whole of it. Returns 0,
 	 * and calls `done` later; -ENOTSUP where they stand in the node's document; -E2BIG.
 	 */
 	int (*write_shared)(void *ctx, const struct slu_config *config, slu_api_written_fn *done, void *arg);

@@ -153,6 +153,18 @@ static json_t *provided(struct slu_api *api, void (*provider)(void *ctx, struct 
 	return root;
 }
 
+/* In a cluster: whose home prefix an address is in, and who announces that now; null: nobody. */
+static void set_owner(struct slu_api *api, json_t *object, const struct slu_ip *ip)
+{
+	uint8_t home = 0, owner = 0;
+
+	if (api->providers.address_owner == NULL ||
+		!api->providers.address_owner(api->providers.ctx, ip, &home, &owner))
+		return;
+	json_object_set_new(object, "home", home ? json_integer(home) : json_null());
+	json_object_set_new(object, "owner", owner ? json_integer(owner) : json_null());
+}
+
 static json_t *outbound_object(struct slu_api *api, const struct slu_outbound *outbound)
 {
 	const struct slu_listener *service = &outbound->service;
@@ -169,6 +181,7 @@ static json_t *outbound_object(struct slu_api *api, const struct slu_outbound *o
 
 			set_ip(address, "address", &outbound->addresses[family][i]);
 			json_object_set_new(address, "own", json_boolean(i < outbound->own_count[family]));
+			set_owner(api, address, &outbound->addresses[family][i]);
 			json_array_append_new(addresses, address);
 		}
 	json_object_set_new(object, "addresses", addresses);
@@ -257,11 +270,21 @@ json_t *slu_api_resources_generation(struct slu_api *api)
 	return object;
 }
 
-json_t *slu_api_resources_config(struct slu_api *api)
+/* Takes `text`. */
+static json_t *document_of(char *text)
 {
-	char *text = slu_config_dump(slu_control_config(api->control));
 	json_t *document = text != NULL ? json_loads(text, 0, NULL) : NULL;
 
 	free(text);
 	return document;
+}
+
+json_t *slu_api_resources_config(struct slu_api *api)
+{
+	return document_of(slu_config_dump(slu_control_config(api->control)));
+}
+
+json_t *slu_api_resources_shared(struct slu_api *api)
+{
+	return document_of(slu_config_dump_shared(slu_control_config(api->control)));
 }

@@ -39,6 +39,7 @@ json_t *slu_api_resources_ports(struct slu_api *api);
 json_t *slu_api_resources_stats(struct slu_api *api);
 json_t *slu_api_resources_generation(struct slu_api *api);
 json_t *slu_api_resources_config(struct slu_api *api);
+json_t *slu_api_resources_shared(struct slu_api *api); /* what of it a cluster shares */
 json_t *slu_api_resources_node(struct slu_api *api);
 json_t *slu_api_resources_cluster(struct slu_api *api); /* NULL if this node is alone */
 

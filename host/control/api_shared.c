@@ -82,8 +82,8 @@ static void write_shared(struct slu_api *api, struct evhttp_request *request, co
 		return;
 	}
 	slu_api_server_refuse(request, UNPROCESSABLE,
-		ret == -E2BIG ? "the document has more groups and listeners than one generation lists"
-			      : "this node's listeners and groups do not come from etcd");
+		ret == -E2BIG ? "the document has more parts than one generation lists"
+			      : "this node's configuration does not come from etcd");
 	pending_free(pending);
 }
 

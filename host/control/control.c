@@ -89,20 +89,24 @@ static void prefer_applied(const char *applied, const char *path, struct slu_con
 	slu_errors_clear(&errors);
 }
 
-/* Whether groups and listeners come from etcd. */
+/* Whether listeners, groups and outbound services come from etcd. */
 static bool is_shared(const struct slu_config *config)
 {
 	return config->cluster != NULL && config->cluster->etcd_count > 0;
 }
 
-/* Refuses groups and listeners where they come from elsewhere. Returns 0 or -EINVAL. */
+/* Refuses what comes from elsewhere. Returns 0 or -EINVAL. */
 static int refuse_shared_parts(const struct slu_config *config, struct slu_errors *errors)
 {
-	if (config->group_count > 0)
-		slu_errors_add(errors, nowhere, "groups", SHARED_RULE);
-	if (config->listener_count > 0)
-		slu_errors_add(errors, nowhere, "listeners", SHARED_RULE);
-	return config->group_count > 0 || config->listener_count > 0 ? -EINVAL : 0;
+	int ret = 0;
+
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++) {
+		if (slu_config_part_count(config, kind) == 0)
+			continue;
+		slu_errors_add(errors, nowhere, slu_config_kinds[kind], SHARED_RULE);
+		ret = -EINVAL;
+	}
+	return ret;
 }
 
 /* Puts a configuration that has the parts of `from` in place of *config, which has none. */
@@ -133,7 +137,8 @@ static void take_last_shared(const char *applied, struct slu_config **config, ch
 	slu_errors_init(&errors, applied);
 	if (access(applied, F_OK) == 0 && slu_config_load(applied, &other, &errors) == 0) {
 		if (keep_shared_parts(config, other, &errors) == 0)
-			*note = slu_memory_format("listeners and groups of %s serve until etcd is heard", applied);
+			*note = slu_memory_format(
+				"listeners, groups and outbound services of %s serve until etcd is heard", applied);
 		slu_config_free(other);
 	}
 	if (errors.count > 0) {

@@ -59,7 +59,7 @@ struct slu_control_hooks {
  * (state_dir/applied.json) unless `path` is newer. An applied
  * document that cannot be used (invalid, or other static settings than `path`)
  * is passed over with a line in `note`. Where `path` names etcd, its own settings
- * rule and only the groups and listeners are those of the document applied last.
+ * rule and only what a cluster shares is that of the document applied last.
  *
  * Returns 0; -EINVAL with every error in `errors` (initialised by the caller).
  * *note is NULL or a line for the log; the caller frees it.

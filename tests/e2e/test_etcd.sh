@@ -27,7 +27,7 @@ node_config() {
 		  interface: sync0
 		  address: 198.18.9.$1
 		  key_file: $LAB/key
-		  local_prefixes: [$(lab_local4 "$1" 0)/24, "$(lab_local6 "$1" '')/64"]
+		  local_prefixes: [$(lab_local4 "$1" 0)/24, "$(lab_local6 "$1" '')/64", $(lab_public4 "$1" 0)/24]
 		  etcd: {endpoints: ["http://198.18.9.99:2379", "$etcd_url"], prefix: /lab, lease_ttl_s: 2}
 	END
 }
@@ -41,6 +41,62 @@ shared() {
 	for i in $(seq "$2"); do
 		echo "  - {name: l$i, address: 198.18.10.1, protocol: tcp, ports: $((8000 + i)), group: web}"
 	done
+}
+
+# SNAT with an address of each node, an EIP of the second; 198.18.30.9 is nobody's.
+outbound_document() {
+	shared 5 2
+	echo 'snat: [{name: nat, sources: [198.18.4.0/24], addresses: [198.18.20.10, 198.18.21.10], ports: 2000-2999}]'
+	echo "eip: [{name: e, public: $1, private: 198.18.4.11}]"
+	echo 'metering: {internal: [198.18.3.0/24]}'
+}
+
+# outbound_is PUBLIC HOME: both nodes have the same services, and give out each their own address.
+outbound_is() {
+	local n
+	for n in 1 2; do
+		[ "$(lab_ctl n$n outbound --json | jq -c --argjson self $n '
+			[.outbound[].addresses[] | [.address, .home, .owner, .own == (.home == $self)]] | sort')" = \
+			"$(jq -nc --arg public "$1" --argjson home "$2" '[["198.18.20.10", 1, 1, true], ["198.18.21.10", 2, 2, true],
+				[$public, $home, $home, true]] | sort')" ] || return 1
+		[ "$(lab_ctl n$n cluster config | jq -c .metering.internal)" = '["198.18.3.0/24"]' ] || return 1
+	done
+}
+
+outbound_services() {
+	local output changes
+	changes=$(outbound_document 198.18.21.20 | lab_ctl n1 cluster apply -) || return 1
+	grep -q 'snat nat: added' <<<"$changes" && grep -q 'eip e: added' <<<"$changes" || return 1
+	lab_until 5 'them on both' outbound_is 198.18.21.20 2 || return 1
+	lab_until 5 'one hash' field_is n1 '[.members[].config_hash] | unique | length' 1 || return 1
+	# What is shown is what can be put in force again, on the other node.
+	lab_ctl n1 cluster config | sed 's/"198.18.21.20"/"198.18.20.20"/' >"$LAB/shared.json"
+	lab_ctl n2 cluster apply "$LAB/shared.json" || return 1
+	lab_until 5 'the change on both' outbound_is 198.18.20.20 1 || return 1
+	output=$(outbound_document 198.18.10.1 | lab_ctl n1 cluster apply - 2>&1) && return 1
+	[[ $output == *'eip[0].public: 198.18.10.1 is the address of listener "l1" already'* ]] || {
+		echo "$output"
+		return 1
+	}
+	output=$({
+		cat "$LAB/n1/sluiced.yaml"
+		outbound_document 198.18.21.20 | grep -E '^(snat|eip)'
+	} | lab_ctl n1 apply - 2>&1) && return 1
+	[[ $output == *'snat: come from etcd'* && $output == *'eip: come from etcd'* ]] || return 1
+	# An address of nobody is not refused, for its home may come: it is shown.
+	outbound_document 198.18.30.9 | lab_ctl n1 cluster apply - || return 1
+	lab_until 5 'nobody' nobody_announces 198.18.30.9 || return 1
+	lab_ctl n2 outbound | grep -E '^e +eip +198.18.30.9 +- ' || return 1
+	# And without them again.
+	apply n2 5 2 && lab_until 5 'none' has_no_outbound
+}
+
+nobody_announces() {
+	lab_ctl n2 outbound --json | jq -e --arg ip "$1" '[.outbound[].addresses[] | select(.address == $ip)] == [{address: $ip, own: false, home: null, owner: null}]'
+}
+
+has_no_outbound() {
+	[ "$(lab_ctl n1 outbound --json | jq '.outbound | length')$(lab_ctl n2 outbound --json | jq '.outbound | length')" = 00 ]
 }
 
 # has NODE WEIGHT LISTENERS
@@ -107,7 +163,8 @@ refused_here() {
 
 # Only one of those who began with the same generation wins; nobody is told a success that was none.
 conflict() {
-	local i won=0 lost=0 status pids=()
+	local before i won=0 lost=0 status pids=()
+	before=$(field n1 .etcd.generation)
 	for i in 1 2 3 4 5 6; do
 		apply n$((i % 2 + 1)) "$i" 3 >"$LAB/apply.$i" 2>&1 &
 		pids+=($!)
@@ -125,7 +182,7 @@ conflict() {
 	tap_eq 'those who won or lost by the rule' $((won + lost)) 6 || return 1
 	tap_within 'winners' $won 1 6 || return 1
 	lab_until 5 'one document everywhere' same_on_both || return 1
-	tap_eq 'generations since' $(($(field n1 .etcd.generation) - 2)) $won
+	tap_eq 'generations since' $(($(field n1 .etcd.generation) - before)) $won
 }
 
 same_on_both() {
@@ -209,7 +266,7 @@ members_change() {
 	lab_node_kill 2
 	lab_until 10 'its registration ends' nodes_are 1 || return 1
 	lab_until 5 'its prefixes go to n1' field_is n1 '[.prefixes[] | .owner] | unique | @csv' 1 || return 1
-	tap_eq 'prefixes' "$(field n1 '.prefixes | length')" 4 || return 1
+	tap_eq 'prefixes' "$(field n1 '.prefixes | length')" 6 || return 1
 	etcd_post /v3/kv/deleterange "{\"key\":\"$(printf /lab/nodes/1 | base64)\"}" >/dev/null || return 1
 	lab_until 5 'n1 registers again' nodes_are 1
 }
@@ -236,9 +293,10 @@ for n in 1 2; do
 done
 set +e
 
-tap_plan 11
+tap_plan 12
 tap 'two nodes register and find each other through etcd' lab_until 15 'both' both_are_members
 tap 'a document applied on one node is in force on both' first_document
+tap 'SNAT, EIP and metering come the same way, and each node knows which addresses are its own' outbound_services
 tap 'so is one of a thousand parts' large_document
 tap 'bad documents are refused with their places, parts of a node alone with the reason' refused_here
 tap 'of applies at the same time none is lost unsaid' conflict

@@ -196,7 +196,7 @@ def bad_requests__are_refused_with_json(agent):
         ("GET", "/v1/node/drain", None, 405),
         ("POST", "/v1/node/drain?now=1", "", 400),
         ("GET", "/v1/cluster?x=1", None, 400),
-        ("GET", "/v1/cluster/config", None, 405),
+        ("PUT", "/v1/cluster/config", "{}", 405),
         ("POST", "/v1/cluster/config?force=1", "{}", 400),
         ("POST", "/v1/cluster/config", "#" * (16 * 2**20 + 1), 413),
         ("GET", "/v1/groups/web/backends/b1/weight", None, 405),
@@ -328,6 +328,9 @@ def node_that_is_alone__has_no_cluster_to_show_or_to_leave(agent):
         equal((answer.status, refusal["error"]), (404, "this node is alone: its document has no cluster"))
     answer, refusal = agent.call("POST", "/v1/cluster/config", "version: 1")
     equal((answer.status, refusal["errors"][0]["path"]), (422, "cluster.etcd"))
+    whole, shared = agent.get("/v1/config"), agent.get("/v1/cluster/config")
+    equal(shared, {key: whole[key] for key in ("version", "groups", "listeners", "snat", "eip", "metering") if key in whole})
+    equal(agent.ctl("cluster", "config")[0], 0)
     session = agent.get("/v1/sessions?limit=1")["sessions"][0]
     equal((session["node"], session["passive"]), (None, False))
     code, text, _ = agent.ctl("node")

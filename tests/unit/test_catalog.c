@@ -118,8 +118,8 @@ static void change__is_another_list_whatever_its_number(void **state)
 
 static void part_with_another_hash_or_name__is_refused(void **state)
 {
-	static const char *const names[] = {"", "groups", "groups/", "groups/12", "pools/", "groups//x",
-		"groups/BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD",
+	static const char *const names[] = {"snat/12", "eip", "", "groups", "groups/", "groups/12", "pools/",
+		"groups//x", "groups/BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD",
 		"nodes/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
 		"groups/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad0"};
 	struct slu_catalog *catalog = slu_catalog_create();
@@ -141,7 +141,12 @@ static void list_that_is_none__is_refused_and_the_earlier_one_stays(void **state
 		"{\"number\":0,\"groups\":[],\"listeners\":[]}", "{\"number\":-1,\"groups\":[],\"listeners\":[]}",
 		"{\"number\":\"1\",\"groups\":[],\"listeners\":[]}", "{\"number\":1,\"groups\":{},\"listeners\":[]}",
 		"{\"number\":1,\"groups\":[1],\"listeners\":[]}", "{\"number\":1,\"groups\":[\"ab\"],\"listeners\":[]}",
-		"{\"number\":1,\"number\":1,\"groups\":[],\"listeners\":[]}"};
+		"{\"number\":1,\"number\":1,\"groups\":[],\"listeners\":[]}",
+		"{\"number\":1,\"groups\":[],\"listeners\":[],\"snat\":7}",
+		"{\"number\":1,\"groups\":[],\"listeners\":[],\"eip\":[\"ab\"]}",
+		"{\"number\":1,\"groups\":[],\"listeners\":[],\"metering\":["
+		"\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\","
+		"\"aa7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"]}"};
 	struct slu_catalog *catalog = slu_catalog_create();
 
 	(void)state;
@@ -159,7 +164,12 @@ static void configuration__is_split_and_becomes_the_same_document_again(void **s
 	static const char text[] =
 		"version: 1\nports: [{name: p, device: d, tap: t}]\nlocal_addresses: [198.18.2.9]\n"
 		"groups: [{name: web, backends: [{name: b, address: 198.18.3.1}]}]\n"
-		"listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 80, group: web}]\n";
+		"listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 80, group: web}]\n"
+		"snat: [{name: nat, sources: [198.18.3.0/24], addresses: [198.18.1.10-198.18.1.12], ports: "
+		"2000-3000}]\n"
+		"eip: [{name: e1, public: 198.18.1.20, private: 198.18.3.1}, {name: e2, public: 198.18.1.21, private: "
+		"198.18.3.2, timeouts: {udp_s: 9}}]\n"
+		"metering: {internal: [198.18.0.0/16]}\n";
 	struct slu_catalog *catalog = slu_catalog_create();
 	struct slu_config *config, *again;
 	json_t *list, *parts, *part;
@@ -171,7 +181,7 @@ static void configuration__is_split_and_becomes_the_same_document_again(void **s
 	slu_errors_init(&errors, "doc");
 	assert_int_equal(slu_config_parse(text, strlen(text), &config, &errors), 0);
 	assert_int_equal(slu_catalog_split(config, 4, &list, &parts), 0);
-	assert_int_equal(json_object_size(parts), 2);
+	assert_int_equal(json_object_size(parts), 6);
 	document = json_dumps(list, 0);
 	assert_int_equal(slu_catalog_want(catalog, document, strlen(document)), 0);
 	free(document);

@@ -710,7 +710,8 @@ static void document_of_a_cluster__takes_everything_else_from_the_node(void **st
 
 static void document_of_a_cluster__is_refused_with_its_own_places(void **state)
 {
-	static const char *const expected[] = {"doc:2:1 ports: unknown key; known here: version, groups, listeners",
+	static const char *const expected[] = {
+		"doc:2:1 ports: unknown key; known here: version, groups, listeners, snat, eip, metering",
 		"doc:4:33 listeners[0].address: 198.18.1.2 is an address of port \"p0\" already",
 		"doc:5:18 listeners[1].mode: mode fullnat needs an IPv6 address in local_addresses"};
 	static const char text[] = VERSION PORTS GROUPS
@@ -876,6 +877,33 @@ static void examples__are_good(void **state)
 	}
 }
 
+/* A node's document without what the cluster shares, and that. */
+static void examples_of_a_cluster__fit_together(void **state)
+{
+	struct slu_config *node = NULL, *config = NULL;
+	struct slu_errors errors;
+	char text[8192];
+	size_t bytes;
+	FILE *file = fopen("docs/examples/cluster-etcd.yaml", "r");
+
+	(void)state;
+	assert_non_null(file);
+	bytes = fread(text, 1, sizeof(text), file);
+	fclose(file);
+	slu_errors_init(&errors, "example");
+	assert_int_equal(slu_config_load("docs/examples/node-etcd.yaml", &node, &errors), 0);
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++)
+		assert_int_equal(slu_config_part_count(node, kind), 0);
+	if (slu_config_parse_shared(node, text, bytes, &config, &errors) != 0)
+		print_error("%s: %s\n", errors.items[0].path, errors.items[0].rule);
+	assert_int_equal(errors.count, 0);
+	for (enum slu_config_kind kind = 0; kind < SLU_CONFIG_KINDS; kind++)
+		assert_int_equal(slu_config_part_count(config, kind), 1);
+	slu_config_free(config);
+	slu_config_free(node);
+	slu_errors_clear(&errors);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest others[] = {
@@ -897,6 +925,7 @@ int main(void)
 		cmocka_unit_test(dump__is_read_back_to_the_same_document),
 		cmocka_unit_test(settings_that_need_a_restart__are_each_named),
 		cmocka_unit_test(examples__are_good),
+		cmocka_unit_test(examples_of_a_cluster__fit_together),
 	};
 	enum { BAD = sizeof(bad) / sizeof(bad[0]), OTHERS = sizeof(others) / sizeof(others[0]) };
 	struct CMUnitTest tests[BAD + OTHERS];

@@ -504,6 +504,48 @@ static int apply_shared(const char *text, struct slu_control_result *result)
 	return ret;
 }
 
+#define OUTBOUND                                                                                                       \
+	"snat: [{name: nat, sources: [198.18.8.0/24], addresses: [198.18.8.80]}]\n"                                    \
+	"eip: [{name: e, public: 198.18.8.81, private: 198.18.8.7}]\n"                                                 \
+	"metering: {internal: [198.18.0.0/16]}\n"
+
+/* What is the cluster's is refused in a node's own document, each with its key; and it is kept over an apply of that.
+ */
+static void outbound_services_of_the_cluster__are_not_the_nodes(void **state)
+{
+	static const char *const keys[] = {"snat", "eip", "metering"};
+	struct slu_control_result result;
+	struct slu_errors errors;
+	char *text;
+
+	(void)state;
+	reboot_with_etcd();
+	assert_int_equal(apply_shared(SHARED OUTBOUND, &result), 0);
+	slu_control_result_clear(&result);
+	text = document(NODE_OF_ETCD OUTBOUND, "");
+	slu_errors_init(&errors, "doc");
+	assert_int_equal(slu_control_apply(fixture.control, text, strlen(text), false, &result, &errors), -EINVAL);
+	free(text);
+	assert_int_equal(errors.count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_string_equal(errors.items[i].path, keys[i]);
+		assert_non_null(strstr(errors.items[i].rule, "sluicectl cluster apply"));
+	}
+	slu_errors_clear(&errors);
+	text = document(NODE_OF_ETCD, "");
+	slu_errors_init(&errors, "doc");
+	assert_int_equal(slu_control_apply(fixture.control, text, strlen(text), false, &result, &errors), 0);
+	slu_control_result_clear(&result);
+	slu_errors_clear(&errors);
+	free(text);
+	assert_int_equal(slu_control_config(fixture.control)->snat_count, 1);
+	shut();
+	boot();
+	assert_int_equal(slu_control_config(fixture.control)->snat_count, 1);
+	assert_int_equal(slu_control_config(fixture.control)->eip_count, 1);
+	assert_int_equal(slu_control_config(fixture.control)->internal_count, 1);
+}
+
 static void document_of_the_cluster__outlives_a_restart_and_a_newer_file(void **state)
 {
 	struct slu_control_result result;
@@ -596,6 +638,7 @@ int main(void)
 		TEST(health__becomes_weights_in_one_generation_a_batch),
 		TEST(damaged_table_of_ids__stops_the_start),
 		TEST(document_of_the_cluster__outlives_a_restart_and_a_newer_file),
+		TEST(outbound_services_of_the_cluster__are_not_the_nodes),
 		TEST(damaged_last_document_of_the_cluster__does_not_stop_the_start),
 		TEST(node_with_etcd__refuses_parts_of_its_own_and_keeps_the_clusters),
 	};

@@ -48,7 +48,8 @@ static const char usage_text[] =
 	"  weight GROUP BACKEND N change one weight; 0 drains\n"
 	"  cluster                members, who owns and announces what\n"
 	"  cluster apply FILE [--dry-run]\n"
-	"                         put groups and listeners in force on every node, through etcd\n"
+	"                         put groups, listeners, snat, eip and metering in force on every node, through etcd\n"
+	"  cluster config         what of the document in force is the whole cluster's: what cluster apply takes\n"
 	"  node                   this node's place in it\n"
 	"  node announces         exit status 0 if it is announced, 4 while it joins or is drained (for scripts)\n"
 	"  node drain [--wait SECONDS]\n"
@@ -364,8 +365,10 @@ static enum exit_code run_cluster(const struct options *options, int count, char
 {
 	if (count == 0)
 		return show(options, "/v1/cluster", slu_show_cluster);
+	if (strcmp(arguments[0], "config") == 0 && count == 1)
+		return show(options, "/v1/cluster/config", print_json);
 	if (strcmp(arguments[0], "apply") != 0)
-		return wrong_usage("cluster takes apply", arguments[0]);
+		return wrong_usage("cluster takes apply or config", arguments[0]);
 	return count == 2 ? apply(options, "/v1/cluster/config", arguments[1])
 			  : wrong_usage("cluster apply takes one file", "");
 }

@@ -113,9 +113,29 @@ void slu_show_backends(const json_t *answer)
 	slu_table_finish(table, stdout);
 }
 
+/* The members that announce a service's addresses, "1,3"; a "-" among them stands for one that nobody does. */
+static void add_owners(struct slu_table *table, const json_t *addresses)
+{
+	char text[64] = "";
+	bool seen[256] = {false};
+	size_t i, at = 0;
+	const json_t *address;
+
+	json_array_foreach(addresses, i, address)
+	{
+		uint8_t owner = (uint8_t)json_integer_value(json_object_get(address, "owner"));
+
+		if (seen[owner] || at + 5 > sizeof(text))
+			continue;
+		seen[owner] = true;
+		at += (size_t)snprintf(text + at, sizeof(text) - at, owner ? "%s%u" : "%s-", at ? "," : "", owner);
+	}
+	slu_table_add(table, "%s", text);
+}
+
 void slu_show_outbound(const json_t *answer)
 {
-	static const char *const headings[] = {"NAME", "MODE", "ADDRESSES", "OFFLOAD", TRAFFIC, NULL};
+	static const char *const headings[] = {"NAME", "MODE", "ADDRESSES", "ANNOUNCED", "OFFLOAD", TRAFFIC, NULL};
 	struct slu_table *table = slu_table_create(headings);
 	const json_t *service;
 	size_t i;
@@ -133,6 +153,7 @@ void slu_show_outbound(const json_t *answer)
 				table, "%s and %zu more", text_of(json_array_get(addresses, 0), "address"), count - 1);
 		else
 			add_text(table, json_array_get(addresses, 0), "address");
+		add_owners(table, addresses);
 		slu_table_add(table, "%s", json_is_true(json_object_get(offload, "enabled")) ? "yes" : "no");
 		add_traffic(table, service);
 	}
