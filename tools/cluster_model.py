@@ -18,10 +18,10 @@ PAYLOAD_MAX = 1472
 HEADER = 8
 TRAILER = 2 + 18 + 16  # parameter, fields, tag
 SESSION = {4: 36, 6: 72}
-EXTENSION = {4: 2 + 16 + 4, 6: 2 + 16 + 16}  # FULLNAT: the local address at its end
+EXTENSION = {4: 2 + 16 + 4 + 4, 6: 2 + 16 + 16 + 4}  # FULLNAT: the local address, and the life of revision 2
 FRAME = 8 + 20 + 14 + 4 + 20  # UDP, IPv4, Ethernet, checksum, preamble and gap between frames
 HEARTBEATS_PER_S = 10
-HEARTBEAT_BYTES = HEADER + SESSION[4] + 2 + 2 + TRAILER
+HEARTBEAT_BYTES = HEADER + SESSION[4] + 2 + 3 + TRAILER
 NODES_MAX = 8  # of a group
 
 

@@ -163,6 +163,7 @@ static int begin_sync(struct slu_cluster *cluster)
 		.key = cluster->key_bytes ? cluster->key : NULL,
 		.key_bytes = cluster->key_bytes,
 		.epoch = cluster->epoch,
+		.revision = config->revision,
 		.extensions = config->extensions,
 		.flush_ms = FLUSH_MS};
 	const struct slu_sync_events events = {

@@ -40,6 +40,8 @@ static const struct slu_sync_peer_state *find_state(const struct slu_sync_state 
 static void show_peer(struct slu_api_out *out, const struct slu_sync_peer_state *state)
 {
 	slu_api_out_number(out, "epoch", state->epoch);
+	slu_api_out_number(out, "revision", state->revision);
+	slu_api_out_number(out, "speaks", state->speaks);
 	slu_api_out_number(out, "lag_ms", state->lag_ms);
 	slu_api_out_number(out, "datagrams", state->datagrams);
 	slu_api_out_number(out, "records", state->records);
@@ -65,8 +67,12 @@ static void show_member(
 	slu_api_out_bool(out, "alive", member->alive);
 	if (self || (member->alive && peer->told))
 		show_status(out, self ? &cluster->status : &peer->status);
-	if (!self)
+	if (self) {
+		slu_api_out_number(out, "revision", state->revision);
+		slu_api_out_number(out, "speaks", state->speaks);
+	} else {
 		show_peer(out, find_state(state, member->id));
+	}
 	slu_api_out_open_list(out, "local_prefixes");
 	for (uint32_t i = 0; i < member->prefix_count; i++)
 		show_prefix(out, NULL, &member->prefix[i].ip, member->prefix[i].bits);
@@ -110,6 +116,9 @@ static void show_sync(struct slu_api_out *out, const struct slu_cluster *cluster
 {
 	slu_api_out_open_object(out, "sync");
 	slu_api_out_number(out, "epoch", cluster->epoch);
+	slu_api_out_number(out, "revision", state->speaks);
+	slu_api_out_number(out, "revision_max", state->revision);
+	slu_api_out_number(out, "newer", state->newer);
 	slu_api_out_bool(out, "authenticated", cluster->key_bytes > 0);
 	slu_api_out_bool(out, "extensions", cluster->config->extensions);
 	slu_api_out_number(out, "sent_datagrams", state->sent_datagrams);

@@ -266,8 +266,8 @@ static bool same_cluster(const struct slu_config_cluster *a, const struct slu_co
 	return a->id == b->id && a->group == b->group && strcmp(a->interface, b->interface) == 0 &&
 	       slu_ip_compare(&a->address, &b->address) == 0 && slu_ip_compare(&a->multicast, &b->multicast) == 0 &&
 	       a->port == b->port && same_text(a->key_file, b->key_file) && a->extensions == b->extensions &&
-	       a->trigger_data == b->trigger_data && a->threshold == b->threshold && a->period == b->period &&
-	       a->route_table == b->route_table &&
+	       a->revision == b->revision && a->trigger_data == b->trigger_data && a->threshold == b->threshold &&
+	       a->period == b->period && a->route_table == b->route_table &&
 	       same_prefixes(a->locals, a->local_count, b->locals, b->local_count) && same_etcd(a, b);
 }
 

@@ -135,6 +135,7 @@ struct slu_config_cluster {
 	uint16_t port;
 	char *key_file;    /* NULL: no authentication */
 	bool extensions;   /* false: for Linux IPVS */
+	uint8_t revision;  /* of session sync, the highest to speak */
 	bool trigger_data; /* else as Linux IPVS */
 	uint32_t threshold, period;
 	uint32_t route_table;              /* kernel table that says what to announce; 0: none */

@@ -245,6 +245,7 @@ static json_t *cluster_object(const struct slu_config_cluster *cluster)
 	if (cluster->key_file != NULL)
 		set_text(object, "key_file", cluster->key_file);
 	json_object_set_new(object, "extensions", json_boolean(cluster->extensions));
+	json_object_set_new(object, "revision", json_integer(cluster->revision));
 	json_object_set_new(object, "trigger", trigger_object(cluster));
 	json_object_set_new(object, "local_prefixes", prefix_list(cluster->locals, cluster->local_count));
 	if (cluster->route_table != 0)

@@ -7,6 +7,7 @@
 #include "host/config/memory.h"
 #include "host/config/schema_parts.h"
 #include "host/control/ip.h"
+#include "sluice/sync_wire.h"
 
 #define PREFIXES_MAX 16u /* of one member; all of 8 fit a cluster view */
 #define ENDPOINTS_MAX 8u
@@ -181,6 +182,7 @@ void slu_schema_cluster(struct slu_reader *reader, const struct slu_node *node, 
 		{"port", slu_reader_u16, AT(slu_config_cluster, port), .min = 1, .max = 65535},
 		{"key_file", slu_reader_path, AT(slu_config_cluster, key_file), .min = 2, .max = 1024},
 		{"extensions", slu_reader_bool, AT(slu_config_cluster, extensions)},
+		{"revision", read_id, AT(slu_config_cluster, revision), .min = 1, .max = SLU_SYNC_WIRE_REVISION},
 		{"trigger", read_trigger},
 		{"local_prefixes", slu_reader_list, LIST(slu_config_cluster, locals, local_count, slu_schema_network),
 			.max = PREFIXES_MAX},
@@ -195,6 +197,7 @@ void slu_schema_cluster(struct slu_reader *reader, const struct slu_node *node, 
 	*cluster = (struct slu_config_cluster){.multicast = {4, {224, 0, 0, 81}},
 		.port = 8848,
 		.extensions = true,
+		.revision = SLU_SYNC_WIRE_REVISION,
 		.trigger_data = true,
 		.threshold = 3,
 		.period = 50,

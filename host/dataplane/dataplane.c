@@ -353,10 +353,14 @@ static void copy_cluster(const struct slu_worker *w, uint32_t sid, struct slu_se
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	const struct slu_cluster_view *view = __atomic_load_n(&w->dp->cluster, __ATOMIC_ACQUIRE);
 	uint32_t last_seen = __atomic_load_n(&slu_session_table_hot(&w->table, sid)->last_seen, __ATOMIC_RELAXED);
+	uint32_t life_s;
 
 	out->owner_node = view ? slu_sync_owner(view, &w->table, sid) : 0;
 	out->passive = view && out->owner_node != view->self;
 	out->synced = cold->sync & SLU_SYNC_TOLD;
+	life_s = out->passive && out->synced ? slu_sync_life_s(w, sid) : 0;
+	if (life_s)
+		out->expires_ms = life_s * 1000 > out->idle_ms ? life_s * 1000 - out->idle_ms : 0;
 	/* A record sets both to the same tick; a packet or the card moves last_seen on. */
 	out->heard = out->passive && out->synced && last_seen == cold->sync_tick;
 	out->version = cold->version;

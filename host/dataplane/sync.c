@@ -13,6 +13,7 @@
 #define TAKEOVER_STEP 16
 #define SLOT_TICKS (1u << SLU_WHEEL_SLOT_SHIFT)
 #define LASTED_TICKS 977 /* a second */
+#define LIFE_MAX_S 2160000u /* 25 days: differences of ticks are signed */
 
 static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)
 {
@@ -20,6 +21,42 @@ static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 
 	return slu_session_tick((uint64_t)slu_lifecycle_timeout_s(w->generation, hot, cold) * 1000000);
+}
+
+/* --------------------------------------------------------------------- life */
+
+static uint32_t *life_of(const struct slu_worker *w, uint32_t sid)
+{
+	return &w->life_s[!!(sid & SLU_ENTRY_IPV6)][sid & SLU_ENTRY_INDEX];
+}
+
+void slu_sync_set_life(struct slu_worker *w, uint32_t sid, uint32_t life_s)
+{
+	__atomic_store_n(life_of(w, sid), RTE_MIN(life_s, LIFE_MAX_S), __ATOMIC_RELAXED);
+}
+
+uint32_t slu_sync_life_s(const struct slu_worker *w, uint32_t sid)
+{
+	return w->life_s[0] ? __atomic_load_n(life_of(w, sid), __ATOMIC_RELAXED) : 0;
+}
+
+/* Of a session with this time-out: it outlives a refresh that is lost. */
+static uint32_t life_for(uint32_t timeout_s)
+{
+	return timeout_s + (timeout_s + 2) / 3;
+}
+
+/*
+ * The time-out that a copy is to be refreshed by, at its owner: of what that told, else this node's own. The two differ
+ * where nodes have other time-outs in their documents, or a listener is not here yet.
+ */
+static uint32_t owner_ticks(const struct slu_worker *w, uint32_t sid)
+{
+	uint32_t life_s = *life_of(w, sid);
+
+	if (!life_s || slu_sync_is_owner(w, sid))
+		return timeout_ticks(w, sid);
+	return slu_session_tick((uint64_t)life_s * 750000);
 }
 
 /* ---------------------------------------------------------------- ownership */
@@ -191,6 +228,10 @@ static bool tell(struct slu_worker *w, uint32_t sid, enum slu_sync_kind kind)
 	fill_record(w, w->generation, sid, kind, &r);
 	r.timeout_s = slu_lifecycle_timeout_s(
 		w->generation, slu_session_table_hot(&w->table, sid), slu_session_table_cold(&w->table, sid));
+	if (kind == SLU_SYNC_SESSION) {
+		slu_sync_set_life(w, sid, life_for(r.timeout_s));
+		r.life_s = *life_of(w, sid);
+	}
 	if (rte_ring_sp_enqueue_elem(w->outbox, &r, sizeof(r))) {
 		slu_worker_count(w, SLU_COUNT_SYNC_OUTBOX_FULL);
 		return false;
@@ -212,6 +253,8 @@ static void announce(struct slu_worker *w, uint32_t sid, bool changed)
 		raise_version(cold, 1);
 	if (owner)
 		cold->sync &= (uint8_t)~SLU_SYNC_FOREIGN;
+	else if (changed)
+		slu_sync_set_life(w, sid, 0); /* it was of another state */
 	if (tell(w, sid, owner ? SLU_SYNC_SESSION : SLU_SYNC_REPORT)) {
 		cold->sync &= (uint8_t)~SLU_SYNC_LATE;
 		cold->sync_tick = w->now_tick;
@@ -240,6 +283,7 @@ void slu_sync_first(struct slu_worker *w, uint32_t sid)
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	bool known = cold->version;
 
+	slu_sync_set_life(w, sid, 0); /* it was of the last session that stood here */
 	slu_lifecycle_told(w, sid);
 	if (!known)
 		cold->version = first_version(w, sid);
@@ -336,6 +380,8 @@ uint32_t slu_sync_expiry(const struct slu_worker *w, uint32_t sid, uint32_t dead
 		return w->now_tick;
 	if (!(cold->sync & SLU_SYNC_TOLD) || slu_sync_is_owner(w, sid))
 		return deadline;
+	if (*life_of(w, sid))
+		return deadline - timeout_ticks(w, sid) + slu_session_tick((uint64_t)*life_of(w, sid) * 1000000);
 	/* A lost refresh does not end it. */
 	return deadline + timeout_ticks(w, sid) / 3;
 }
@@ -351,7 +397,7 @@ uint32_t slu_sync_deadline(struct slu_worker *w, uint32_t sid, uint32_t deadline
 		return deadline;
 	if (cold->sync & SLU_SYNC_LATE)
 		return w->now_tick;
-	interval = refresh_ticks(w, timeout_ticks(w, sid));
+	interval = refresh_ticks(w, owner_ticks(w, sid));
 	check = cold->sync_tick + interval;
 	if ((int32_t)(check - w->now_tick) <= 0)
 		check = w->now_tick + interval;
@@ -376,7 +422,7 @@ void slu_sync_due(struct slu_worker *w, uint32_t sid)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
-	uint32_t third = timeout_ticks(w, sid) / 3;
+	uint32_t third;
 	bool used;
 
 	if (hot->flags & SLU_SESSION_TELL && hot->flags & SLU_SESSION_OFFLOADED)
@@ -385,6 +431,7 @@ void slu_sync_due(struct slu_worker *w, uint32_t sid)
 		return;
 	if (cold->sync & SLU_SYNC_YIELDED)
 		look_after_yielded(w, sid);
+	third = owner_ticks(w, sid) / 3;
 	used = (int32_t)(__atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED) - cold->sync_tick) > 0;
 	if (cold->sync & SLU_SYNC_LATE || (used && w->now_tick - cold->sync_tick + SLOT_TICKS >= third - third / 8))
 		announce(w, sid, false);
@@ -425,7 +472,9 @@ static int set_up_worker(struct slu_worker *w, const struct slu_sync_settings *s
 {
 	w->outbox = make_box("out", w->id, s->outbox);
 	w->inbox = make_box("in", w->id, s->inbox);
-	if (!w->outbox || !w->inbox || slu_sync_inbox_create(w))
+	for (int family = 0; family < 2; family++)
+		w->life_s[family] = calloc((size_t)w->table.capacity + 1, sizeof(*w->life_s[family]));
+	if (!w->outbox || !w->inbox || !w->life_s[0] || !w->life_s[1] || slu_sync_inbox_create(w))
 		return -ENOMEM;
 	return slu_tombstone_init(&w->tombstones, w->table.capacity / 16);
 }
@@ -436,6 +485,10 @@ void slu_sync_free(struct slu_worker *w)
 	rte_ring_free(w->inbox);
 	slu_sync_inbox_free(w);
 	slu_tombstone_fini(&w->tombstones);
+	for (int family = 0; family < 2; family++) {
+		free(w->life_s[family]);
+		w->life_s[family] = NULL;
+	}
 	w->outbox = w->inbox = NULL;
 }
 
@@ -548,6 +601,7 @@ uint32_t slu_sync_snapshot(struct slu_dataplane *dp, uint64_t *cursor, struct sl
 			if (!(cold->sync & SLU_SYNC_TOLD) || cold->sync & SLU_SYNC_ENDED)
 				continue;
 			fill_record(w, NULL, sid, SLU_SYNC_SESSION, &records[count]);
+			records[count].life_s = __atomic_load_n(life_of(w, sid), __ATOMIC_RELAXED);
 			complete(w, &records[count]);
 			__atomic_thread_fence(__ATOMIC_ACQUIRE);
 			if (generation & 1 && __atomic_load_n(&cold->generation, __ATOMIC_RELAXED) == generation)

@@ -50,6 +50,12 @@ void slu_sync_changed(struct slu_worker *w, uint32_t sid);
 /* A session that the cluster knows is about to end here. */
 void slu_sync_end(struct slu_worker *w, uint32_t sid);
 
+/* As told last; any thread. */
+uint32_t slu_sync_life_s(const struct slu_worker *w, uint32_t sid);
+
+/* What its owner told: without another word the copy lives so long; 0: it did not tell. */
+void slu_sync_set_life(struct slu_worker *w, uint32_t sid, uint32_t life_s);
+
 /* When a session is over, of the deadline that its own time-out gives: a copy waits longer for its owner. */
 uint32_t slu_sync_expiry(const struct slu_worker *w, uint32_t sid, uint32_t deadline);
 

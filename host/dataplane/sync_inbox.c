@@ -263,6 +263,7 @@ static void hear_again(struct slu_worker *w, uint32_t sid, const struct slu_sync
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
 
 	heard_of(w, sid);
+	slu_sync_set_life(w, sid, r->state == hot->state ? r->life_s : 0);
 	if (r->protocol == SLU_PROTO_TCP && (r->state != hot->state || (r->flags & SEEN) != (hot->flags & SEEN)))
 		slu_sync_changed(w, sid);
 }
@@ -290,6 +291,7 @@ static void take_state(struct slu_worker *w, uint32_t sid, const struct job *j, 
 		cold->created = j->created;
 		cold->creator = r->creator;
 	}
+	slu_sync_set_life(w, sid, missing ? 0 : r->life_s);
 	slu_lifecycle_set(w, sid, state, flags | missing);
 	if (r->version)
 		__atomic_store_n(&cold->version, r->version, __ATOMIC_RELEASE);
@@ -517,6 +519,7 @@ static uint32_t insert(struct slu_worker *w, const struct job *j)
 	if (other && !yields)
 		yield(w, SLU_SID(other));
 	fill_session(w, sid, j);
+	slu_sync_set_life(w, sid, r->life_s);
 	if (yields)
 		slu_session_table_cold(&w->table, sid)->sync |= SLU_SYNC_YIELDED;
 	l = find_listener(w, r);

@@ -30,7 +30,8 @@ struct slu_sync_record {
 	uint8_t flags;    /* enum slu_session_flag: FIN_REQ, FIN_REP, RST */
 	uint16_t version; /* serial number (RFC 1982) that the owner raises with every change; 0: from a peer without */
 	uint32_t vpc;
-	uint32_t timeout_s; /* without a refresh a copy lives so long; 0: the state's default */
+	uint32_t timeout_s; /* of the state, at the teller; 0: not told */
+	uint32_t life_s;    /* without another word of the owner a copy lives so long; 0: not told */
 	uint32_t age_ms;    /* since creation; 0: not told (Linux) */
 	uint8_t creator;    /* node that created it, 1..255; 0: not told */
 	uint8_t sender;     /* node that tells it; 0: Linux */
@@ -38,6 +39,6 @@ struct slu_sync_record {
 	slu_be16 client_port, virtual_port, local_port, backend_port;
 	uint8_t client[16], virtual_ip[16], local[16], backend[16]; /* IPv4: the first four bytes, the rest zero */
 };
-static_assert(sizeof(struct slu_sync_record) == 96, "of rings: a multiple of four, no holes");
+static_assert(sizeof(struct slu_sync_record) == 100, "of rings: a multiple of four, no holes");
 
 #endif

@@ -110,6 +110,7 @@ struct slu_worker {
 	bool told;                              /* records were put into the outbox since the consumer was woken */
 	struct rte_ring *outbox, *inbox;        /* struct slu_sync_record */
 	struct slu_tombstone_table tombstones;
+	uint32_t *life_s[2]; /* [capacity + 1] by family: the life of a copy as its owner told it last; 0: not told */
 	struct slu_sync_inbox *sync_inbox; /* records being worked on */
 	struct slu_wake *wake;             /* of the worker's loop; NULL: it never sleeps */
 	uint32_t home_hint;                /* prefix of the view that the last local address was in */

@@ -195,10 +195,18 @@ static bool kernel_may_take(const struct slu_sync_record *r)
 	return known && r->kind == SLU_SYNC_SESSION && r->vpc == 0 && !has_local(r);
 }
 
-static void put_extension(uint8_t *p, const struct slu_sync_record *r, uint32_t bytes, uint32_t local_bytes)
+/* Reports and ends say nothing of a life: their extensions are those of revision 1. */
+static uint8_t revision_of(const struct slu_sync_record *r, uint8_t revision)
 {
+	return revision >= 2 && r->kind == SLU_SYNC_SESSION && r->life_s ? 2 : 1;
+}
+
+static void put_extension(
+	uint8_t *p, const struct slu_sync_record *r, uint8_t revision, uint32_t bytes, uint32_t local_bytes)
+{
+	const uint32_t life_s = htobe32(r->life_s);
 	const struct slu_sync_wire_extension e = {
-		.revision = SLU_SYNC_WIRE_REVISION,
+		.revision = revision,
 		.kind = r->kind,
 		.mode = (uint8_t)mode_to_wire(r->mode),
 		.flags = flags_to_wire(r->flags) | (local_bytes ? SLU_SYNC_WIRE_FLAG_LOCAL : 0),
@@ -212,9 +220,11 @@ static void put_extension(uint8_t *p, const struct slu_sync_record *r, uint32_t 
 	p = put_parameter(p, SLU_SYNC_WIRE_EXTENSION | optional, bytes);
 	memcpy(p, &e, sizeof(e));
 	memcpy(p + sizeof(e), r->local, local_bytes);
+	if (revision >= 2)
+		memcpy(p + sizeof(e) + local_bytes, &life_s, SLU_SYNC_WIRE_LIFE);
 }
 
-int slu_codec_add(struct slu_codec_writer *w, const struct slu_sync_record *r, bool extensions)
+int slu_codec_add(struct slu_codec_writer *w, const struct slu_sync_record *r, uint8_t revision)
 {
 	uint32_t plain = r->family == 6 ? SLU_SYNC_WIRE_SESSION6 : SLU_SYNC_WIRE_SESSION4, size = plain;
 	uint32_t extension = 0, local_bytes = 0;
@@ -222,19 +232,23 @@ int slu_codec_add(struct slu_codec_writer *w, const struct slu_sync_record *r, b
 
 	if ((r->family != 4 && r->family != 6) || r->kind > SLU_SYNC_END || mode_to_wire(r->mode) < 0)
 		return -EINVAL;
-	if (!extensions && !kernel_may_take(r))
+	if (!revision && !kernel_may_take(r))
 		return -ENOTSUP;
-	if (extensions) {
+	if (revision) {
+		revision = revision_of(r, revision);
 		local_bytes = !has_local(r) ? 0 : r->family == 6 ? 16 : 4;
-		extension = (uint32_t)sizeof(struct slu_sync_wire_extension) + local_bytes;
+		extension = (uint32_t)sizeof(struct slu_sync_wire_extension) + local_bytes +
+			    (revision >= 2 ? SLU_SYNC_WIRE_LIFE : 0);
 		size += SLU_SYNC_WIRE_PARAMETER + extension;
 	}
 	p = open_session(w, size);
 	if (!p)
 		return -ENOSPC;
 	put_session(p, r, size);
-	if (extensions)
-		put_extension(p + plain, r, extension, local_bytes);
+	if (revision)
+		put_extension(p + plain, r, revision, extension, local_bytes);
+	if (revision > w->revision)
+		w->revision = revision;
 	return 0;
 }
 
@@ -327,11 +341,12 @@ struct parameters {
 	bool bad_extension, extended, heartbeat;
 	struct slu_sync_wire_extension extension;
 	uint8_t local[16];
+	uint32_t life_s;
 };
 
 static void read_extension(struct parameters *p, bool ipv6, const uint8_t *data, uint32_t bytes)
 {
-	uint32_t n = ipv6 ? 16 : 4;
+	uint32_t n = ipv6 ? 16 : 4, at = sizeof(p->extension);
 
 	if (p->extended || bytes < sizeof(p->extension)) {
 		p->bad_extension = true;
@@ -339,22 +354,27 @@ static void read_extension(struct parameters *p, bool ipv6, const uint8_t *data,
 	}
 	memcpy(&p->extension, data, sizeof(p->extension));
 	p->extended = true;
-	if (!(p->extension.flags & SLU_SYNC_WIRE_FLAG_LOCAL))
-		return;
-	if (bytes < sizeof(p->extension) + n)
+	if (p->extension.flags & SLU_SYNC_WIRE_FLAG_LOCAL)
+		at += n;
+	if (bytes < at + (p->extension.revision >= 2 ? SLU_SYNC_WIRE_LIFE : 0)) {
 		p->bad_extension = true;
-	else
+		return;
+	}
+	if (p->extension.flags & SLU_SYNC_WIRE_FLAG_LOCAL)
 		memcpy(p->local, data + sizeof(p->extension), n);
+	if (p->extension.revision >= 2)
+		memcpy(&p->life_s, data + at, SLU_SYNC_WIRE_LIFE);
 }
 
 static void read_heartbeat(struct slu_codec_datagram *out, struct parameters *p, const uint8_t *data, uint32_t bytes)
 {
-	if (p->heartbeat || bytes < sizeof(out->heartbeat)) {
+	if (p->heartbeat || bytes < SLU_SYNC_WIRE_HEARTBEAT_MIN) {
 		p->bad_extension = true;
 		return;
 	}
 	p->heartbeat = true;
-	memcpy(&out->heartbeat, data, sizeof(out->heartbeat));
+	out->heartbeat.speaks = 1;
+	memcpy(&out->heartbeat, data, bytes < sizeof(out->heartbeat) ? bytes : sizeof(out->heartbeat));
 }
 
 static void read_text(struct slu_codec_datagram *out, struct parameters *p, const uint8_t *data, uint32_t bytes)
@@ -500,6 +520,7 @@ static enum slu_codec_verdict apply_extension(struct slu_sync_record *r, const s
 	r->creator = (uint8_t)(creator_vpc >> 24);
 	r->vpc = creator_vpc & SLU_VPC_MAX;
 	r->age_ms = be32toh(e->age_ms);
+	r->life_s = e->kind == SLU_SYNC_WIRE_WHOLE ? be32toh(p->life_s) : 0;
 	if (e->flags & SLU_SYNC_WIRE_FLAG_LOCAL) {
 		r->local_port = e->local_port;
 		memcpy(r->local, p->local, sizeof(r->local));
@@ -590,6 +611,8 @@ static enum slu_codec_verdict read_session(
 		return SLU_CODEC_TAKEN;
 	}
 	r = fill_record(out, &s, p + sizeof(s), ipv6);
+	if (parameters.extended && parameters.extension.revision > out->revision)
+		out->revision = parameters.extension.revision;
 	count_session(out, judge(r, be32toh(s.flags), be16toh(s.state), &parameters));
 	return SLU_CODEC_TAKEN;
 }

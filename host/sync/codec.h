@@ -33,6 +33,7 @@ struct slu_codec_writer {
 	uint32_t room, used;
 	uint32_t last; /* offset of the last session */
 	uint8_t group, count;
+	uint8_t revision; /* that a reader needs for all of it */
 };
 
 /*
@@ -42,12 +43,12 @@ struct slu_codec_writer {
 void slu_codec_begin(struct slu_codec_writer *w, uint8_t *bytes, uint32_t room, uint8_t group);
 
 /*
- * Adds a session. extensions false: as Linux tells it, without a parameter of ours.
+ * Adds a session, in a revision of our parameters that its readers know; 0: as Linux tells it, without any.
  *
  * Returns 0; -ENOSPC: no room, end this datagram and begin another; -ENOTSUP: this record cannot be told without
  * extensions; -EINVAL: no such family, mode or kind. Nothing was written then.
  */
-int slu_codec_add(struct slu_codec_writer *w, const struct slu_sync_record *record, bool extensions);
+int slu_codec_add(struct slu_codec_writer *w, const struct slu_sync_record *record, uint8_t revision);
 
 /* Adds the session that is none, as the datagram's only one. text_bytes at most SLU_SYNC_WIRE_TEXT_MAX. Returns 0 or
  * -ENOSPC. */
@@ -94,6 +95,7 @@ struct slu_codec_datagram {
 	uint8_t version;                    /* of the protocol: 0 or 1 */
 	uint16_t count[SLU_CODEC_VERDICTS]; /* sessions by verdict; a cut counts once */
 	bool has_trailer, has_heartbeat;
+	uint8_t revision; /* the newest of its extensions; 0: there are none */
 	struct slu_codec_trailer trailer;
 	struct slu_sync_wire_heartbeat heartbeat;
 	uint16_t text_bytes;

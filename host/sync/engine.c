@@ -191,8 +191,8 @@ static int start_thread(struct slu_sync *sync)
 
 static bool options_are_sound(const struct slu_sync_options *o)
 {
-	return o->id != 0 && o->epoch != 0 && o->flush_ms != 0 && o->flush_ms <= 1000 &&
-	       (o->address.family == 4 || o->address.family == 6) &&
+	return o->id != 0 && o->epoch != 0 && o->revision <= SLU_SYNC_WIRE_REVISION && o->flush_ms != 0 &&
+	       o->flush_ms <= 1000 && (o->address.family == 4 || o->address.family == 6) &&
 	       (o->multicast.family == 4 || o->multicast.family == 6);
 }
 
@@ -210,6 +210,10 @@ int slu_sync_create(struct event_base *base, struct slu_dataplane *dp, const str
 	LIST_INIT(&sync->feeds);
 	sync->multicast = sync->wake_fd = sync->told_fd = -1;
 	sync->options = *options;
+	if (sync->options.revision == 0)
+		sync->options.revision = SLU_SYNC_WIRE_REVISION;
+	sync->count.revision = sync->options.revision;
+	sync->count.speaks = 1;
 	sync->events = *events;
 	sync->dp = dp;
 	result = open_key(sync, options);
@@ -344,6 +348,8 @@ void slu_sync_state(struct slu_sync *sync, struct slu_sync_state *state)
 	memset(state, 0, sizeof(*state));
 	copy_counters(state, &sync->count, offsetof(struct slu_sync_state, joined));
 	state->joined = __atomic_load_n(&sync->count.joined, __ATOMIC_RELAXED);
+	state->revision = sync->count.revision;
+	state->speaks = __atomic_load_n(&sync->count.speaks, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&sync->lock);
 	state->peer_count = sync->peer_count;
 	for (uint32_t i = 0; i < sync->peer_count; i++) {

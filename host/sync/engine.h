@@ -14,7 +14,7 @@
 #include "host/sync/sync.h"
 
 #define SLU_ENGINE_PEERS_MAX (SLU_CLUSTER_MEMBERS_MAX - 1)
-#define SLU_ENGINE_HISTORY_BYTES (32u * 1024 * 1024) /* about 380,000 sessions of FULLNAT */
+#define SLU_ENGINE_HISTORY_BYTES (32u * 1024 * 1024) /* about 360,000 sessions of FULLNAT */
 #define SLU_ENGINE_BATCH 32u                         /* datagrams of one system call */
 #define SLU_ENGINE_PAYLOAD 9216u                     /* what a peer with jumbo frames may send */
 #define SLU_ENGINE_TICK_MS 50u                       /* liveness, gaps, joining */
@@ -55,9 +55,10 @@ struct slu_outgoing {
 	struct event *ready, *timer; /* the data plane has something; time to look or to flush */
 	struct slu_history *history;
 	struct slu_codec_writer writer;
-	uint64_t flush_ms; /* when the datagram of `writer` must leave, if it has a session */
-	uint64_t sequence; /* of the last datagram */
-	uint32_t full;     /* datagrams that wait for sendmmsg() */
+	uint64_t flush_ms;                           /* when the datagram of `writer` must leave, if it has a session */
+	uint64_t sequence;                           /* of the last datagram */
+	uint64_t newest[SLU_SYNC_WIRE_REVISION + 1]; /* of those whose readers need this revision */
+	uint32_t full;                               /* datagrams that wait for sendmmsg() */
 	uint32_t bytes[SLU_ENGINE_BATCH];
 	uint8_t *slot[SLU_ENGINE_BATCH + 1]; /* slot[full] is that of `writer` */
 	uint8_t buffer[SLU_ENGINE_BATCH + 1][SLU_SYNC_WIRE_DATAGRAM_MAX];
@@ -161,6 +162,8 @@ void slu_peers_replace(struct slu_sync *sync, const struct slu_sync_peer_address
 void slu_peers_heard(struct slu_sync *sync, struct slu_engine_peer *peer);
 /* Something from this number on is missing; certain: though it came. */
 void slu_peers_gap(struct slu_engine_peer *peer, uint64_t from, bool certain);
+/* The revision that every living member reads is what this node writes from here on. */
+void slu_peers_agree(struct slu_sync *sync);
 /* Who fell silent; what is to be fetched. */
 void slu_peers_tick(struct slu_sync *sync, uint64_t now_ms);
 void slu_peers_join_all(struct slu_sync *sync);

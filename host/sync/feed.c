@@ -96,7 +96,7 @@ static bool send_snapshot(struct slu_feed *feed)
 	}
 	slu_codec_begin(&w, feed->payload, sizeof(feed->payload), sync->options.group);
 	for (uint32_t i = 0; i < count; i++)
-		if (slu_codec_add(&w, &feed->records[i], true) == 0)
+		if (slu_codec_add(&w, &feed->records[i], slu_stream_revision(feed->stream)) == 0)
 			feed->sessions++;
 	return w.count == 0 ||
 	       slu_stream_send(feed->stream, SLU_SYNC_WIRE_SESSIONS, feed->payload, slu_codec_end(&w, NULL));
@@ -126,6 +126,16 @@ static void on_ready(void *context)
 	(void)context;
 }
 
+/* Whether what was told from that number on is in a revision that the other side reads: it stands there as it was sent.
+ */
+static bool reads_history(const struct slu_feed *feed)
+{
+	for (uint32_t r = slu_stream_revision(feed->stream) + 1u; r <= SLU_SYNC_WIRE_REVISION; r++)
+		if (feed->from <= feed->sync->out.newest[r])
+			return false;
+	return true;
+}
+
 static enum slu_stream_next on_frame(void *context, uint8_t type, const uint8_t *payload, uint32_t bytes)
 {
 	struct slu_feed *feed = context;
@@ -139,7 +149,8 @@ static enum slu_stream_next on_frame(void *context, uint8_t type, const uint8_t 
 	memcpy(&feed->from, request.from, sizeof(feed->from));
 	feed->from = be64toh(feed->from);
 	feed->until = feed->sync->out.sequence;
-	feed->state = feed->from && be64toh(epoch) == feed->sync->options.epoch ? FEED_HISTORY : FEED_SNAPSHOT;
+	feed->state = feed->from && be64toh(epoch) == feed->sync->options.epoch && reads_history(feed) ? FEED_HISTORY
+												       : FEED_SNAPSHOT;
 	slu_stream_patience(feed->stream, 0, STALL_MS);
 	if (!send_senders(feed))
 		return SLU_STREAM_END;

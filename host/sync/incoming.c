@@ -130,7 +130,12 @@ static void take_heartbeat(struct slu_sync *sync, struct slu_engine_peer *p)
 	const struct slu_codec_datagram *d = &sync->in.datagram;
 
 	p->joined = d->heartbeat.flags & SLU_SYNC_WIRE_JOINED;
-	__atomic_store_n(&p->count.revision, d->heartbeat.revision, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->count.speaks, d->heartbeat.speaks ? d->heartbeat.speaks : 1, __ATOMIC_RELAXED);
+	if (p->count.revision != d->heartbeat.revision) {
+		__atomic_store_n(
+			&p->count.revision, d->heartbeat.revision ? d->heartbeat.revision : 1, __ATOMIC_RELAXED);
+		slu_peers_agree(sync);
+	}
 	pthread_mutex_lock(&sync->lock);
 	p->text_bytes = d->text_bytes;
 	memcpy(p->text, d->text, d->text_bytes);
@@ -159,6 +164,24 @@ static bool find_sender(struct slu_sync *sync, const uint8_t *bytes, uint32_t co
 	return note_sequence(sync, *from, &trailer);
 }
 
+/*
+ * A datagram in a revision that this node does not read whole. The fields that it knows are read; but a node that joins
+ * has not been heard by everybody, and takes nothing of what was not meant for it: it comes with the rest.
+ */
+static void judge_revision(struct slu_sync *sync)
+{
+	struct slu_incoming *in = &sync->in;
+
+	if (in->datagram.revision <= sync->options.revision)
+		return;
+	SLU_ENGINE_COUNT(sync->count.newer, !sync->joining.active);
+	if (!sync->joining.active)
+		return;
+	in->datagram.record_count = 0;
+	if (in->from)
+		slu_peers_gap(in->from, in->sequence, true);
+}
+
 void slu_incoming_take(struct slu_sync *sync, const uint8_t *bytes, uint32_t count)
 {
 	enum slu_codec_verdict verdict = slu_codec_judge_header(bytes, count, sync->options.group);
@@ -181,6 +204,7 @@ void slu_incoming_take(struct slu_sync *sync, const uint8_t *bytes, uint32_t cou
 			take_heartbeat(sync, in->from);
 		slu_peers_heard(sync, in->from);
 	}
+	judge_revision(sync);
 	in->given = 0;
 	give(sync);
 }

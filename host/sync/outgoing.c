@@ -69,8 +69,10 @@ static void end_datagram(struct slu_sync *sync, bool keep)
 		.algorithm = sync->auth ? SLU_SYNC_WIRE_HMAC_SHA256 : SLU_SYNC_WIRE_UNSIGNED,
 		.epoch = sync->options.epoch,
 		.sequence = ++o->sequence};
+	uint8_t revision = o->writer.revision;
 	uint32_t bytes = slu_codec_end(&o->writer, sync->options.extensions ? &trailer : NULL);
 
+	o->newest[revision] = o->sequence;
 	if (keep)
 		slu_history_add(o->history, o->sequence, o->slot[o->full], bytes);
 	if (sync->auth && !slu_auth_sign(sync->auth, o->slot[o->full], bytes)) {
@@ -87,8 +89,9 @@ static void end_datagram(struct slu_sync *sync, bool keep)
 void slu_outgoing_heartbeat(struct slu_sync *sync)
 {
 	struct slu_outgoing *o = &sync->out;
-	const struct slu_sync_wire_heartbeat heartbeat = {
-		.revision = SLU_SYNC_WIRE_REVISION, .flags = sync->count.joined ? SLU_SYNC_WIRE_JOINED : 0};
+	const struct slu_sync_wire_heartbeat heartbeat = {.revision = sync->options.revision,
+		.flags = sync->count.joined ? SLU_SYNC_WIRE_JOINED : 0,
+		.speaks = sync->count.speaks};
 	uint8_t text[SLU_SYNC_WIRE_TEXT_MAX];
 	uint32_t text_bytes;
 
@@ -110,11 +113,12 @@ void slu_outgoing_heartbeat(struct slu_sync *sync)
 static void add(struct slu_sync *sync, const struct slu_sync_record *record, uint64_t due_ms)
 {
 	struct slu_outgoing *o = &sync->out;
-	int result = slu_codec_add(&o->writer, record, sync->options.extensions);
+	uint8_t revision = sync->options.extensions ? sync->count.speaks : 0;
+	int result = slu_codec_add(&o->writer, record, revision);
 
 	if (result == -ENOSPC) {
 		end_datagram(sync, true);
-		result = slu_codec_add(&o->writer, record, sync->options.extensions);
+		result = slu_codec_add(&o->writer, record, revision);
 	}
 	if (result) {
 		SLU_ENGINE_COUNT(sync->count.unsent, 1);

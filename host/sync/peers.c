@@ -62,12 +62,39 @@ static void set_alive(struct slu_sync *sync, struct slu_engine_peer *p, bool ali
 		sync, &(struct slu_engine_event){.kind = SLU_ENGINE_MEMBER, .id = p->address.id, .alive = alive});
 }
 
+/* Who has not said yet what he reads, reads the first. A node that joins may not have heard everybody. */
+static uint8_t agreed(const struct slu_sync *sync)
+{
+	uint8_t lowest = sync->count.joined ? sync->options.revision : 1;
+
+	for (uint32_t i = 0; i < sync->peer_count; i++) {
+		const struct slu_engine_peer *p = &sync->peer[i];
+		uint8_t reads = p->count.revision ? p->count.revision : 1;
+
+		if (p->alive && reads < lowest)
+			lowest = reads;
+	}
+	return lowest;
+}
+
+void slu_peers_agree(struct slu_sync *sync)
+{
+	uint8_t revision = agreed(sync);
+
+	if (revision == sync->count.speaks)
+		return;
+	slu_info("session sync: this node speaks revision %u, up to %u would be possible", revision,
+		sync->options.revision);
+	__atomic_store_n(&sync->count.speaks, revision, __ATOMIC_RELAXED);
+}
+
 void slu_peers_heard(struct slu_sync *sync, struct slu_engine_peer *p)
 {
 	__atomic_store_n(&p->heard_ms, slu_engine_now_ms(), __ATOMIC_RELAXED);
 	if (p->alive)
 		return;
 	set_alive(sync, p, true);
+	slu_peers_agree(sync);
 	p->not_before_ms = 0;
 	p->failures = 0;
 	p->want_all = p->want_all || sync->joining.active;
@@ -114,6 +141,9 @@ static void fetch_if_due(struct slu_sync *sync, struct slu_engine_peer *p, uint6
 		return;
 	if (p->gap_from && !p->gap_certain && !slu_replay_missing(&p->replay, p->gap_from))
 		p->gap_from = 0;
+	/* It must have heard this node: from then on it tells in a revision that is read here. */
+	if (p->want_all && (p->count.speaks == 0 || p->count.speaks > sync->options.revision))
+		return;
 	/* One after the other: each feeds as fast as the data plane takes it. */
 	if (p->want_all) {
 		if (count_full_fetches(sync) == 0)
@@ -238,4 +268,5 @@ void slu_peers_tick(struct slu_sync *sync, uint64_t now_ms)
 		fetch_if_due(sync, p, now_ms);
 	}
 	check_join(sync, now_ms);
+	slu_peers_agree(sync);
 }

@@ -80,7 +80,7 @@ void slu_stream_free(struct slu_stream *s)
 
 static bool greet(struct slu_stream *s)
 {
-	s->mine = (struct slu_sync_wire_hello){.revision = SLU_SYNC_WIRE_REVISION,
+	s->mine = (struct slu_sync_wire_hello){.revision = s->sync->options.revision,
 		.id = s->sync->options.id,
 		.group = s->sync->options.group,
 		.algorithm = s->sync->auth ? SLU_SYNC_WIRE_HMAC_SHA256 : SLU_SYNC_WIRE_UNSIGNED};
@@ -336,6 +336,13 @@ void slu_stream_patience(struct slu_stream *s, uint32_t read_ms, uint32_t write_
 	const struct timeval out = {.tv_sec = write_ms / 1000, .tv_usec = write_ms % 1000 * 1000};
 
 	bufferevent_set_timeouts(s->bufferevent, read_ms ? &in : NULL, write_ms ? &out : NULL);
+}
+
+uint8_t slu_stream_revision(const struct slu_stream *s)
+{
+	uint8_t theirs = s->theirs.revision ? s->theirs.revision : 1;
+
+	return theirs < s->mine.revision ? theirs : s->mine.revision;
 }
 
 uint8_t slu_stream_peer(const struct slu_stream *s)

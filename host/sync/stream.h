@@ -47,6 +47,9 @@ void slu_stream_resume(struct slu_stream *stream);
 /* Ends the stream after so long without a byte from there, or to there; 0: never. */
 void slu_stream_patience(struct slu_stream *stream, uint32_t read_ms, uint32_t write_ms);
 
+/* What both sides read; after `ready`. */
+uint8_t slu_stream_revision(const struct slu_stream *stream);
+
 uint8_t slu_stream_peer(const struct slu_stream *stream); /* the member's id, once it is ready */
 
 #endif

@@ -31,6 +31,7 @@ struct slu_sync_options {
 	const uint8_t *key;      /* of the cluster; NULL: no authentication, said in the log */
 	uint32_t key_bytes;      /* at least 16 */
 	uint64_t epoch;          /* larger than at any earlier start of this node (never a clock) */
+	uint8_t revision;        /* of our parameters, the highest to read and write; 0: the newest */
 	bool extensions;         /* false: only what Linux IPVS understands is sent */
 	uint32_t flush_ms;       /* a partly filled datagram leaves after so long: 10 */
 };
@@ -71,7 +72,8 @@ uint32_t slu_sync_blob(struct slu_sync *sync, uint8_t id, void *bytes, uint32_t 
 struct slu_sync_peer_state {
 	uint8_t id;
 	bool alive;
-	uint8_t revision; /* of our parameters: the highest that it reads */
+	uint8_t revision; /* of our parameters: the highest that it reads; 0: not told yet */
+	uint8_t speaks;   /* what it writes */
 	uint64_t epoch;
 	uint64_t datagrams, records, lost, reordered, duplicate, rejected; /* lost: gaps of its sequence numbers */
 	uint32_t lag_ms;                                                   /* since its last datagram */
@@ -85,9 +87,11 @@ struct slu_sync_state {
 	uint64_t bad_size, bad_group, bad_version, bad_record, bad_parameter, bad_authentication, replayed;
 	uint64_t unknown_sender; /* none of the members; this node's own id too */
 	uint64_t skipped;        /* sound sessions of Linux that are nothing for this data plane */
+	uint64_t newer;          /* datagrams in a revision above this node's: nobody should write them */
 	uint64_t joins_served, joins_done;
 	uint64_t fetches; /* streams that brought what was missing */
 	bool joined;
+	uint8_t revision, speaks; /* the highest of this node; what it writes, for all living members to read */
 	uint32_t peer_count;
 	struct slu_sync_peer_state peers[SLU_CLUSTER_MEMBERS_MAX];
 };

@@ -112,11 +112,12 @@ enum slu_sync_wire_parameter_type {
  * reader must not overlook gets a mandatory parameter of its own.
  *
  * With SLU_SYNC_WIRE_FLAG_LOCAL the local address follows, 4 or 16 bytes; fields of later revisions come after it.
+ * Revision 2: the life, 32 bits, of a whole session.
  */
 struct slu_sync_wire_extension {
-	uint8_t revision;
-	uint8_t kind; /* enum slu_sync_wire_kind */
-	uint8_t mode; /* enum slu_sync_wire_mode */
+	uint8_t revision; /* the lowest that has all the fields that are there */
+	uint8_t kind;     /* enum slu_sync_wire_kind */
+	uint8_t mode;     /* enum slu_sync_wire_mode */
 	uint8_t flags;
 	slu_be16 version;
 	slu_be16 local_port;
@@ -124,7 +125,8 @@ struct slu_sync_wire_extension {
 	slu_be32 age_ms;
 };
 static_assert(sizeof(struct slu_sync_wire_extension) == 16, "wire");
-#define SLU_SYNC_WIRE_REVISION 1
+#define SLU_SYNC_WIRE_REVISION 2
+#define SLU_SYNC_WIRE_LIFE 4u /* bytes; seconds that a copy lives without a word of its owner */
 
 enum slu_sync_wire_kind { SLU_SYNC_WIRE_WHOLE, SLU_SYNC_WIRE_REPORT, SLU_SYNC_WIRE_END };
 enum slu_sync_wire_mode {
@@ -143,9 +145,11 @@ enum slu_sync_wire_mode {
 struct slu_sync_wire_heartbeat {
 	uint8_t revision; /* the highest that this node reads */
 	uint8_t flags;
+	uint8_t speaks; /* since revision 2: what it writes; 1 where it is missing */
 };
-static_assert(sizeof(struct slu_sync_wire_heartbeat) == 2, "wire");
-#define SLU_SYNC_WIRE_JOINED 0x01 /* the node has every session: it may be asked for them */
+static_assert(sizeof(struct slu_sync_wire_heartbeat) == 3, "wire");
+#define SLU_SYNC_WIRE_HEARTBEAT_MIN 2u /* bytes: that of revision 1 */
+#define SLU_SYNC_WIRE_JOINED 0x01      /* the node has every session: it may be asked for them */
 
 #define SLU_SYNC_WIRE_TEXT_PIECE 250u
 #define SLU_SYNC_WIRE_TEXT_MAX 1024u

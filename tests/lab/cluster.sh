@@ -154,7 +154,7 @@ lab_homes() {
 	echo "[$(lab_local4 "$1" 0)/24, \"$(lab_local6 "$1" '')/64\", $(lab_public4 "$1" 0)/24, \"$(lab_public6 "$1" '')/64\"]"
 }
 
-# lab_cluster_key N: the key `cluster` of node N with members that do not change, in YAML.
+# lab_cluster_key N: the key `cluster` of node N with members that do not change, in YAML. LAB_REVISION pins session sync.
 lab_cluster_key() {
 	local i
 	cat <<-END
@@ -165,8 +165,9 @@ lab_cluster_key() {
 		  key_file: $LAB/key
 		  local_prefixes: $(lab_homes "$1")
 		  routes: {table: 8848}
-		  members:
 	END
+	[ -z "${LAB_REVISION:-}" ] || echo "  revision: $LAB_REVISION"
+	echo '  members:'
 	for i in $(seq "$LAB_NODES"); do
 		echo "    - {id: $i, name: n$i, address: 198.18.9.$i, local_prefixes: $(lab_homes "$i")}"
 	done
@@ -188,7 +189,7 @@ lab_card_start() {
 
 # lab_agent_begin N: the node's agent, which is not waited for.
 lab_agent_begin() {
-	lab_start "n$1" "n$1" ${LAB_AGENT_UNDER:+"$LAB_AGENT_UNDER" "$1"} "$LAB_BUILD/bin/sluiced" --config "$LAB/n$1/sluiced.yaml"
+	lab_start "n$1" "n$1" ${LAB_AGENT_UNDER:+"$LAB_AGENT_UNDER" "$1"} "$(lab_installed "$LAB/n$1")" --config "$LAB/n$1/sluiced.yaml"
 }
 
 # lab_node_start N: its card, if it has one, and its agent, until the API answers.

@@ -13,6 +13,7 @@ static void show(uint8_t family)
 		.protocol = 6,
 		.mode = SLU_MODE_FULLNAT,
 		.state = 1,
+		.life_s = 1200,
 		.client = {198, 18},
 		.virtual_ip = {198, 18, 1},
 		.local = {198, 18, 2},
@@ -22,7 +23,7 @@ static void show(uint8_t family)
 	unsigned int count = 0;
 
 	slu_codec_begin(&w, bytes, sizeof(bytes), 0);
-	while (slu_codec_add(&w, &record, true) == 0)
+	while (slu_codec_add(&w, &record, SLU_SYNC_WIRE_REVISION) == 0)
 		count++;
 	printf("%u %u %u\n", family, count, slu_codec_end(&w, &trailer));
 }

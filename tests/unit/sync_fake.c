@@ -39,6 +39,7 @@ struct slu_sync_record fake_record(uint32_t number)
 		.state = 1,
 		.version = 1,
 		.timeout_s = 900,
+		.life_s = 1200,
 		.creator = 1,
 		.client_port = (slu_be16)(number >> 16),
 		.virtual_port = 80,

@@ -46,7 +46,7 @@ def datagram__holds_what_the_agents_writer_puts_into_it():
 
 @tap.test
 def datagrams__are_full_at_high_rates_and_hold_one_record_at_low_ones():
-    full = (1472 - 8 - 36) / 60
+    full = (1472 - 8 - 36) / 64
     close("high rate", model.datagrams_per_s(1e9, 0.01, 0), 1e9 / full)
     close("low rate", model.datagrams_per_s(0.001, 0.01, 0), 0.001, 1e-4)
     close("one in the time of a flush", model.datagrams_per_s(100, 0.01, 0), 50)

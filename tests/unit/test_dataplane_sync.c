@@ -577,6 +577,49 @@ static void sync__copy_without_a_word__outlives_the_timeout_by_a_third(void **st
 	assert_int_equal(take(1), 0);
 }
 
+/* The owner's time-out is another than ours here, as while a document is changed node by node. */
+static void sync__life_told__copy_lives_so_long_and_not_by_its_own_listener(void **state)
+{
+	static const uint32_t lives[] = {60, 4000};
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	uint32_t count;
+
+	(void)state;
+	open_synced(0, &syn);
+	count = take(0);
+	assert_int_equal(count, 1);
+	assert_int_equal(records[0].timeout_s, 900);
+	assert_int_equal(records[0].life_s, 1200);
+	for (unsigned int node = 1; node < NODES; node++) {
+		records[0].life_s = lives[node - 1];
+		give(node, records, 1);
+		assert_int_equal(only_session(node).expires_ms, lives[node - 1] * 1000);
+		for (uint32_t second = 0; second < lives[node - 1] - 10; second++)
+			fixture_advance(&nodes[node], SECOND);
+		assert_int_equal(sessions(node), 1);
+		fixture_advance(&nodes[node], 22 * SECOND);
+		assert_int_equal(sessions(node), 0);
+	}
+}
+
+/* Who joins gets the life that the owner told, whoever feeds him. */
+static void sync__life_told__goes_on_with_a_snapshot(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	uint64_t cursor = 0;
+
+	(void)state;
+	open_synced(0, &syn);
+	assert_int_equal(take(0), 1);
+	records[0].life_s = 4000;
+	give(1, records, 1);
+	assert_int_equal(slu_sync_snapshot(nodes[1].dp, &cursor, records, RECORDS_MAX), 1);
+	assert_int_equal(records[0].life_s, 4000);
+	/* A change that is seen here was not in what the owner told. */
+	assert_true(send_flags(1, &syn, ACK | FIN).sent);
+	assert_true(only_session(1).expires_ms < 200000);
+}
+
 static void sync__traffic_on_one_copy_alone__keeps_all_alive(void **state)
 {
 	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
@@ -1701,6 +1744,8 @@ int main(void)
 		BOTH(sync__used_session__is_refreshed_every_third_of_its_timeout),
 		BOTH(sync__idle_session__is_not_refreshed_and_its_end_is_told),
 		BOTH(sync__copy_without_a_word__outlives_the_timeout_by_a_third),
+		BOTH(sync__life_told__copy_lives_so_long_and_not_by_its_own_listener),
+		BOTH(sync__life_told__goes_on_with_a_snapshot),
 		BOTH(sync__traffic_on_one_copy_alone__keeps_all_alive),
 		BOTH(sync__card_carries_the_packets__refreshes_go_on),
 		BOTH(sync__older_version__changes_nothing),

@@ -235,6 +235,50 @@ static void codec_add__records_that_are_none__are_refused_and_write_nothing(void
 	assert_int_equal(w.used, sizeof(struct slu_sync_wire_header));
 }
 
+static void codec_add__life__is_told_from_revision_2_on_and_of_whole_sessions_only(void **state)
+{
+	static const struct {
+		uint8_t revision, kind;
+		uint32_t life_s, read_life_s;
+		uint8_t read_revision;
+	} rows[] = {{2, SLU_SYNC_SESSION, 0x01020304, 0x01020304, 2}, {1, SLU_SYNC_SESSION, 1200, 0, 1},
+		{2, SLU_SYNC_REPORT, 1200, 0, 1}, {2, SLU_SYNC_END, 1200, 0, 1}, {2, SLU_SYNC_SESSION, 0, 0, 1}};
+	uint8_t bytes[SLU_SYNC_WIRE_DATAGRAM_MAX];
+	struct slu_codec_writer w;
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (uint8_t family = 4; family <= 6; family += 2)
+			for (uint8_t mode = SLU_MODE_FULLNAT; mode <= SLU_MODE_NAT; mode++) {
+				struct slu_sync_record r = record(family, mode);
+
+				r.kind = rows[i].kind;
+				r.life_s = rows[i].life_s;
+				slu_codec_begin(&w, bytes, sizeof(bytes), GROUP);
+				assert_int_equal(slu_codec_add(&w, &r, rows[i].revision), 0);
+				assert_int_equal(w.revision, rows[i].read_revision);
+				slu_codec_read(bytes, slu_codec_end(&w, &plain_trailer), GROUP, &in);
+				assert_int_equal(in.record_count, 1);
+				assert_int_equal(in.revision, rows[i].read_revision);
+				r.life_s = rows[i].read_life_s;
+				r.sender = plain_trailer.sender;
+				assert_memory_equal(&in.records[0], &r, sizeof(r));
+			}
+}
+
+static void codec_read__revision_2_without_its_life__drops_the_session(void **state)
+{
+	struct slu_sync_record r = record(4, SLU_MODE_FULLNAT);
+	uint8_t bytes[SLU_SYNC_WIRE_DATAGRAM_MAX];
+	uint32_t count = write_one(bytes, &r, true);
+
+	(void)state;
+	bytes[8 + SLU_SYNC_WIRE_SESSION4 + SLU_SYNC_WIRE_PARAMETER] = 2;
+	slu_codec_read(bytes, count, GROUP, &in);
+	assert_int_equal(in.record_count, 0);
+	assert_int_equal(in.count[SLU_CODEC_DROP_EXTENSION], 1);
+}
+
 /* Every byte by hand, from docs/session-sync.md. */
 static void codec_end__fullnat_session_with_trailer__has_the_documented_bytes(void **state)
 {
@@ -383,6 +427,8 @@ int main(void)
 		cmocka_unit_test(codec_add__every_family_mode_and_kind__reads_back_equal),
 		cmocka_unit_test(codec_add__without_extensions__tells_what_linux_tells_and_nothing_else),
 		cmocka_unit_test(codec_add__records_that_are_none__are_refused_and_write_nothing),
+		cmocka_unit_test(codec_add__life__is_told_from_revision_2_on_and_of_whole_sessions_only),
+		cmocka_unit_test(codec_read__revision_2_without_its_life__drops_the_session),
 		cmocka_unit_test(codec_end__fullnat_session_with_trailer__has_the_documented_bytes),
 		cmocka_unit_test(codec_add__until_full__fits_a_datagram_and_reads_back_whole),
 		cmocka_unit_test(codec_add__frame_of_64_kib__stops_at_255_sessions),

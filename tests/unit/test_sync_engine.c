@@ -288,6 +288,7 @@ static void engine__record__arrives_as_it_was(void **state)
 
 	(void)state;
 	start_cluster(2);
+	WAIT(2000, state_of(&nodes[1]).speaks == SLU_SYNC_WIRE_REVISION);
 	for (uint32_t number = 70001; number <= 70002; number++) {
 		fake_tell(nodes[1].dp, number, 1);
 		WAIT(1000, fake_distinct(nodes[2].dp, number, 1) == 1);
@@ -695,6 +696,99 @@ static void engine__member_of_a_later_revision__is_understood_as_far_as_it_can_b
 	close(fd);
 }
 
+/* A node of revision 1, by its options. */
+static struct node *start_old(unsigned int id, unsigned int cluster)
+{
+	struct slu_sync_options options = default_options(id);
+
+	options.revision = 1;
+	return start_with(id, cluster, &options);
+}
+
+static bool all_speak(unsigned int count, uint8_t revision)
+{
+	for (unsigned int id = 1; id <= count; id++)
+		if (nodes[id].sync && state_of(&nodes[id]).speaks != revision)
+			return false;
+	return true;
+}
+
+static uint64_t newer_of_all(unsigned int count)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int id = 1; id <= count; id++)
+		sum += state_of(&nodes[id]).newer;
+	return sum;
+}
+
+static void engine__last_old_member_is_replaced__all_speak_the_newest(void **state)
+{
+	(void)state;
+	for (unsigned int id = 1; id <= 3; id++)
+		slu_sync_join((id == 3 ? start_old(id, 3) : start(id, 3))->sync, 0);
+	WAIT(5000, nodes[1].joins == 1 && nodes[2].joins == 1 && nodes[3].joins == 1);
+	pass(200);
+	assert_true(all_speak(3, 1));
+	fake_tell(nodes[1].dp, 0, 1);
+	WAIT(1000, fake_distinct(nodes[2].dp, 0, 1) == 1 && fake_distinct(nodes[3].dp, 0, 1) == 1);
+	assert_int_equal(nodes[2].dp->last.life_s, 0);
+	stop(&nodes[3]);
+	slu_sync_join(start(3, 3)->sync, 0);
+	WAIT(5000, all_speak(3, 2));
+	fake_tell(nodes[1].dp, 2, 1);
+	WAIT(1000, fake_distinct(nodes[2].dp, 2, 1) == 1);
+	assert_int_equal(nodes[2].dp->last.life_s, 1200);
+	stop(&nodes[3]);
+	slu_sync_join(start_old(3, 3)->sync, 0);
+	WAIT(5000, nodes[3].joins == 2 && all_speak(3, 1));
+	assert_int_equal(newer_of_all(3), 0);
+}
+
+/* The others tell each other sessions all the time, in what it does not read, until it is heard. */
+static void engine__older_node_joins__has_everything_and_is_told_nothing_that_it_does_not_read(void **state)
+{
+	uint32_t number = 1000;
+
+	(void)state;
+	start_cluster(2);
+	WAIT(2000, all_speak(2, 2));
+	nodes[1].dp->count = 100;
+	set_peers(&nodes[1], 3);
+	set_peers(&nodes[2], 3);
+	slu_sync_join(start_old(3, 3)->sync, 0);
+	for (; nodes[3].joins == 0 && number < 6000; number++) {
+		fake_tell(nodes[1].dp, number, 1);
+		nodes[2].dp->first = 1000;
+		nodes[2].dp->count = number + 1 - 1000;
+		pass(5);
+	}
+	assert_int_equal(nodes[3].joins, 1);
+	assert_true(all_speak(3, 1));
+	WAIT(2000, fake_distinct(nodes[3].dp, 0, 100) == 100);
+	WAIT(2000, fake_distinct(nodes[3].dp, 1000, number - 1000) == number - 1000);
+	assert_int_equal(newer_of_all(3), 0);
+}
+
+/* What was told in the newer revision stands in the history as it was told: the older node gets all sessions instead.
+ */
+static void engine__older_node_missed_what_was_told_newer__gets_a_snapshot(void **state)
+{
+	(void)state;
+	start_cluster(2);
+	WAIT(2000, all_speak(2, 2));
+	fake_tell(nodes[1].dp, 0, 2000);
+	WAIT(2000, fake_distinct(nodes[2].dp, 0, 2000) == 2000);
+	nodes[1].dp->count = 2000;
+	set_peers(&nodes[1], 3);
+	set_peers(&nodes[2], 3);
+	start_old(3, 3); /* it does not join: it asks for what it has not seen */
+	WAIT(2000, state_of(&nodes[1]).speaks == 1);
+	WAIT(5000, fake_distinct(nodes[3].dp, 0, 2000) == 2000);
+	assert_int_equal(nodes[3].dp->last.life_s, 0);
+	assert_true(state_of(&nodes[1]).joins_served > 0);
+}
+
 /* -------------------------------------------------------------------- joining */
 
 static void engine__joining_node__is_fed_by_every_living_member(void **state)
@@ -772,6 +866,10 @@ int main(void)
 		cmocka_unit_test_teardown(engine__without_extensions__sends_only_what_linux_reads, stop_all),
 		cmocka_unit_test_teardown(
 			engine__member_of_a_later_revision__is_understood_as_far_as_it_can_be, stop_all),
+		cmocka_unit_test_teardown(engine__last_old_member_is_replaced__all_speak_the_newest, stop_all),
+		cmocka_unit_test_teardown(
+			engine__older_node_joins__has_everything_and_is_told_nothing_that_it_does_not_read, stop_all),
+		cmocka_unit_test_teardown(engine__older_node_missed_what_was_told_newer__gets_a_snapshot, stop_all),
 		cmocka_unit_test_teardown(engine__joining_node__is_fed_by_every_living_member, stop_all),
 		cmocka_unit_test_teardown(engine__feeder_that_dies__is_replaced_by_the_next, stop_all),
 		cmocka_unit_test_teardown(engine__join_from_one_member__fetches_its_sessions_and_tells_so, stop_all),
