@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 
 B := build
+VERSION ?= $(or $(shell git log -1 --format=0~%cd.%h --date=format:%Y%m%d 2>/dev/null),unknown)
 CC := gcc
 CLANG := clang
 PYTHON := /usr/bin/python3
@@ -21,6 +22,7 @@ RTL_TESTS :=
 COSIM_TESTS :=
 E2E_TESTS := $(addprefix tests/e2e/,test_lab.sh test_etcd.sh test_cluster_limit.sh test_forward_plain.sh test_forward_card.sh test_health.sh test_malformed.sh test_stop.sh \
 	test_kill.sh test_outbound_plain.sh test_outbound_card.sh test_metering.sh \
+	test_upgrade_plain.sh test_upgrade_card.sh test_upgrade.sh \
 	test_cluster.sh test_cluster_even.sh test_cluster_keepalived.sh test_cluster_outbound.sh test_chaos.sh test_ipvs_interop.sh test_ipvs_switch.sh)
 # For `make lint`: targets of the rooms; include options and generated files that their C code needs.
 LINTS :=
@@ -126,7 +128,7 @@ install: $$(PROGRAMS) ## into PREFIX (/usr/local), below DESTDIR
 package: ## a Debian package in the build folder
 	@rm -rf $(B)/package
 	@$(MAKE) --no-print-directory install DESTDIR=$(B)/package PREFIX=/usr
-	@tools/package.sh $(B)/package $(B)
+	@tools/package.sh $(B)/package $(B) "$(VERSION)"
 
 coverage: ## lines of the C code that the unit tests run
 	@$(MAKE) --no-print-directory B=$(B)/coverage EXTRA_CFLAGS="--coverage -Og -Wno-error" EXTRA_LDFLAGS=--coverage unit
@@ -143,5 +145,5 @@ help: ## this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
 
 include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all deps demo bench test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
+.PHONY: FORCE all deps demo bench test unit rtl cosim e2e gen format check check-format check-files check-direction check-generated
 .PHONY: lint lint-clang lint-cppcheck lint-scripts install package coverage clean help

@@ -159,7 +159,9 @@ static int set_up(struct slu_device *d, char *why)
 		snprintf(why, WHY_BYTES, "cannot set up the command ring: %s", strerror(-error));
 		return error;
 	}
-	error = slu_flow_table_create(&d->ring, &d->card, d->warm, &d->table, why, WHY_BYTES);
+	/* A warm table is read back when it is needed: until then packets go through the ports. */
+	if (!d->warm)
+		error = slu_flow_table_create(&d->ring, &d->card, false, &d->table, why, WHY_BYTES);
 	if (!error)
 		error = slu_flow_age_create(d);
 	if (!error)
@@ -198,6 +200,23 @@ static void free_device(struct slu_device *d)
 	free(d);
 }
 
+struct slu_flow_table *slu_device_table(struct slu_device *d)
+{
+	char why[WHY_BYTES] = "";
+
+	if (d->table || d->table_failed)
+		return d->table;
+	int error = slu_flow_table_create(&d->ring, &d->card, d->warm, &d->table, why, sizeof(why));
+	d->table_failed = error != 0;
+	if (error) {
+		SLU_LOG(ERR, "%s: no rules from here on: %s", d->name, *why ? why : strerror(-error));
+		d->table = NULL;
+		return NULL;
+	}
+	SLU_LOG(INFO, "%s: %u flows found in the card", d->name, slu_flow_table_ghosts(d->table));
+	return d->table;
+}
+
 int slu_device_open(
 	const char *name, const char *socket, bool warm, struct rte_device *rte_device, struct slu_device **device)
 {
@@ -223,8 +242,7 @@ int slu_device_open(
 		free_device(d);
 		return error;
 	}
-	SLU_LOG(INFO, "%s: %s, %u ports, %u flows, %u of them found in the card", name, d->card.model, d->card.ports,
-		8u << d->card.bucket_bits, slu_flow_table_ghosts(d->table));
+	SLU_LOG(INFO, "%s: %s, %u ports, %u flows", name, d->card.model, d->card.ports, 8u << d->card.bucket_bits);
 	*device = d;
 	return 0;
 }

@@ -11,6 +11,12 @@
  */
 int slu_device_open(
 	const char *name, const char *socket, bool warm, struct rte_device *rte_device, struct slu_device **device);
+/*
+ * The card's flow table, read back at the first call if the device is warm: that takes a while, and packets go through
+ * the ports meanwhile. Under the device's lock. NULL if the card refused it, which the log says.
+ */
+struct slu_flow_table *slu_device_table(struct slu_device *device);
+
 /* After the last port is closed. Without `warm` the card's flow table is cleared. */
 void slu_device_close(struct slu_device *device);
 

@@ -571,8 +571,9 @@ int rte_pmd_sluice_adopt_end(uint16_t port_id)
 		return -ENODEV;
 	struct slu_device *d = slu_port_of(&rte_eth_devices[port_id])->device;
 	pthread_mutex_lock(&d->lock);
-	uint32_t ghosts = slu_flow_table_ghosts(d->table);
-	int error = slu_flow_table_sweep(d->table);
+	struct slu_flow_table *table = slu_device_table(d);
+	uint32_t ghosts = table ? slu_flow_table_ghosts(table) : 0;
+	int error = table ? slu_flow_table_sweep(table) : -EIO;
 	slu_flow_check_card(d);
 	pthread_mutex_unlock(&d->lock);
 	return error ? error : (int)ghosts;

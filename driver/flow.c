@@ -85,6 +85,11 @@ struct rte_flow *slu_flow_begin(struct slu_port *port, const struct slu_flow_req
 		fail(error, ENOMEM, "no memory");
 		return NULL;
 	}
+	if (!slu_device_table(d)) {
+		free(flow);
+		fail(error, EIO, "the card's flow table cannot be read");
+		return NULL;
+	}
 	flow->port = port;
 	flow->counts = request->count;
 	flow->ages = request->age;

@@ -42,8 +42,10 @@ struct rte_flow_action_handle *slu_flow_indirect_create(struct rte_eth_dev *dev,
 
 static void release(struct slu_device *d, struct rte_flow_action_handle *handle)
 {
-	slu_flow_table_counter_close(d->table, &handle->counter);
-	slu_flow_table_forget_handle(d->table, handle);
+	if (d->table) {
+		slu_flow_table_counter_close(d->table, &handle->counter);
+		slu_flow_table_forget_handle(d->table, handle);
+	}
 	LIST_REMOVE(handle, next);
 	free(handle);
 }
@@ -75,7 +77,8 @@ int slu_flow_indirect_update(struct rte_eth_dev *dev, struct rte_flow_action_han
 		return fail(error, ENOTSUP, NULL, "only SET_MAC_DST can be updated, with another SET_MAC_DST");
 	pthread_mutex_lock(&d->lock);
 	memcpy(handle->indirect.mac, ((const struct rte_flow_action_set_mac *)action->conf)->mac_addr, 6);
-	int code = slu_flow_table_set_mac(d->table, handle, handle->indirect.mac);
+	/* Without a table no rule has it yet. */
+	int code = d->table ? slu_flow_table_set_mac(d->table, handle, handle->indirect.mac) : 0;
 	slu_flow_check_card(d);
 	pthread_mutex_unlock(&d->lock);
 	return code ? fail(error, EIO, NULL, "the card does not answer") : 0;

@@ -99,7 +99,8 @@ struct slu_device {
 	struct rte_intr_handle *hangup;
 	pthread_mutex_t lock; /* guards all below, and the flow objects of the ports */
 	struct slu_command_ring ring;
-	struct slu_flow_table *table;
+	struct slu_flow_table *table; /* NULL until slu_device_table() */
+	bool table_failed;
 	struct slu_flow_ager *ager;
 	LIST_HEAD(, rte_flow) orphans; /* rules of closed ports that stay in the card */
 };

@@ -187,8 +187,9 @@ static int read_card_errors(struct slu_device *d, uint64_t values[DEVICE_STATS])
 static void read_table(struct slu_device *d, uint64_t values[DEVICE_STATS])
 {
 	pthread_mutex_lock(&d->lock);
-	const struct slu_flow_table_counts *c = slu_flow_table_counts_get(d->table);
-	values[DEVICE_FLOWS] = slu_flow_table_used(d->table);
+	static const struct slu_flow_table_counts none;
+	const struct slu_flow_table_counts *c = d->table ? slu_flow_table_counts_get(d->table) : &none;
+	values[DEVICE_FLOWS] = d->table ? slu_flow_table_used(d->table) : 0;
 	values[DEVICE_INSERTS] = c->inserts;
 	values[DEVICE_REMOVES] = c->removes;
 	values[DEVICE_MOVES] = c->moves;

@@ -102,45 +102,122 @@ static int session_file(const char *state_dir, char path[PATH_MAX])
 	return 0;
 }
 
-static int start_ports(struct slu_agent *agent)
+static int make_pool(struct slu_agent *agent)
 {
 	const struct slu_config *config = agent->config;
-	int error;
 
 	agent->ports = calloc(config->port_count, sizeof(*agent->ports));
 	if (!agent->ports)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < config->port_count; i++)
-		agent->ports[i].tap.fd = -1;
 	for (uint32_t i = 0; i < config->port_count; i++) {
-		error = slu_port_probe(&agent->ports[i], &config->ports[i]);
-		if (error)
-			return error;
+		agent->ports[i].tap.fd = -1;
+		agent->ports[i].config = &config->ports[i];
 	}
 	agent->pool = rte_pktmbuf_pool_create("slu_packets",
 		slu_port_buffers(agent->ports, config->port_count, config->workers), 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 		SOCKET_ID_ANY);
-	if (!agent->pool) {
+	if (!agent->pool)
 		slu_error("packet buffers: %s", rte_strerror(rte_errno));
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < config->port_count; i++) {
+	return agent->pool ? 0 : -ENOMEM;
+}
+
+/* Those that can be had while another agent has them, or the others: a card has one host. */
+static int start_ports(struct slu_agent *agent, bool shareable)
+{
+	const struct slu_config *config = agent->config;
+	int error = 0;
+
+	for (uint32_t i = 0; i < config->port_count && !error; i++)
+		if (slu_port_is_shareable(&config->ports[i]) == shareable)
+			error = slu_port_probe(&agent->ports[i], &config->ports[i]);
+	for (uint32_t i = 0; i < config->port_count && !error; i++) {
 		struct slu_port *port = &agent->ports[i];
 
+		if (slu_port_is_shareable(&config->ports[i]) != shareable)
+			continue;
 		error = slu_port_configure(port, config->workers, agent->pool);
 		if (error)
-			return error;
+			break;
 		slu_flow_port_prepare(port->id);
 		error = slu_port_start(port);
-		if (error)
-			return error;
-		error = slu_tap_open(&port->tap, config->ports[i].tap, port->mac, port->mtu);
+	}
+	return error;
+}
+
+static int open_taps(struct slu_agent *agent)
+{
+	for (uint32_t i = 0; i < agent->config->port_count; i++) {
+		struct slu_port *port = &agent->ports[i];
+		int error = slu_tap_open(&port->tap, port->config->tap, port->mac, port->mtu);
+
 		if (error) {
-			slu_error("port %s: TAP %s: %s", config->ports[i].name, config->ports[i].tap, strerror(-error));
+			slu_error("port %s: TAP %s: %s", port->config->name, port->config->tap, strerror(-error));
 			return error;
 		}
 	}
 	return 0;
+}
+
+static int find_session_file(const struct slu_agent *agent, char path[PATH_MAX])
+{
+	int error = make_folder(agent->config->state_dir, 0700);
+
+	if (!error)
+		error = session_file(agent->config->state_dir, path);
+	if (error)
+		slu_error("state folder %s: %s", agent->config->state_dir, strerror(-error));
+	return error;
+}
+
+/* When the document applied last was written; 0: never. */
+static uint64_t applied_ns(const struct slu_agent *agent)
+{
+	struct stat status;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/applied.json", agent->config->state_dir);
+	if (stat(path, &status) != 0)
+		return 0;
+	return (uint64_t)status.st_mtim.tv_sec * 1000000000 + (uint64_t)status.st_mtim.tv_nsec;
+}
+
+/* Reads the configuration again; what cannot be used leaves the one that is there. */
+static void reread_config(struct slu_agent *agent, struct slu_config **config)
+{
+	struct slu_config *again;
+	struct slu_errors errors;
+	char *note = NULL;
+
+	slu_errors_init(&errors, agent->path);
+	if (slu_control_load(agent->path, &again, &errors, &note) == 0) {
+		slu_config_free(*config);
+		*config = again;
+	}
+	free(note);
+	slu_errors_clear(&errors);
+}
+
+/*
+ * The agent that serves ends here, and only now: whatever could be started beside it is. It may have applied a document
+ * meanwhile. Frames that it has forwarded already stand in the shared ports' rings too; those that come from here on
+ * stay there until the workers run, so that none is lost.
+ */
+static int take_over(struct slu_agent *agent, struct slu_config **config)
+{
+	char path[PATH_MAX];
+	uint64_t applied = applied_ns(agent);
+	int error = find_session_file(agent, path);
+
+	if (error || agent->takeover.fd < 0)
+		return error;
+	reread_config(agent, config);
+	for (uint32_t i = 0; i < agent->config->port_count; i++)
+		if (slu_port_is_shareable(&agent->config->ports[i]))
+			slu_port_discard(&agent->ports[i]);
+	error = slu_takeover_end(&agent->takeover, path);
+	if (!error && applied_ns(agent) != applied)
+		reread_config(agent, config);
+	return error;
 }
 
 static int start_dataplane(struct slu_agent *agent)
@@ -150,14 +227,10 @@ static int start_dataplane(struct slu_agent *agent)
 		.now_us = slu_clock_us()};
 	struct slu_dataplane_recovery recovery;
 	char path[PATH_MAX];
-	int error = make_folder(agent->config->state_dir, 0700);
+	int error = find_session_file(agent, path);
 
-	if (!error)
-		error = session_file(agent->config->state_dir, path);
-	if (error) {
-		slu_error("state folder %s: %s", agent->config->state_dir, strerror(-error));
+	if (error)
 		return error;
-	}
 	settings.session_file = path;
 	error = slu_dataplane_create(&settings, &agent->dp, &recovery);
 	if (error) {
@@ -332,7 +405,8 @@ static int start_control(struct slu_agent *agent, struct slu_config *config)
 	return error;
 }
 
-static int start_engine(struct slu_agent *agent)
+/* Workers run: what a card cannot carry before its table is read, they do. */
+static int start_engine(struct slu_agent *agent, struct slu_engine_recovered *recovered)
 {
 	const struct slu_engine_settings settings = {.dp = agent->dp,
 		.kernel = agent->kernel,
@@ -344,7 +418,7 @@ static int start_engine(struct slu_agent *agent)
 
 	if (error)
 		return error;
-	adopted = slu_engine_adopt(agent->engine);
+	adopted = slu_engine_adopt(agent->engine, recovered);
 	if (adopted)
 		slu_info("%u directions of sessions adopted in the card, in %u ms", adopted,
 			(unsigned int)((slu_clock_us() - began) / 1000));
@@ -622,16 +696,14 @@ static struct event_base *new_base(void)
 	return base;
 }
 
-int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const char *path, const char *pmd)
+/* What disturbs nobody who serves. */
+static int prepare(struct slu_agent *agent, const struct slu_config *config, const char *pmd, bool take_over)
 {
-	int error;
+	int error = copy_config(config, &agent->config);
 
-	memset(agent, 0, sizeof(*agent));
-	agent->path = path;
-	agent->wake.fd = -1;
-	error = copy_config(config, &agent->config);
 	if (!error)
-		error = check_alone(agent->config->api);
+		error = take_over ? slu_takeover_find(&agent->takeover, agent->config->api)
+				  : check_alone(agent->config->api);
 	if (!error)
 		error = slu_log_take_dpdk();
 	if (!error)
@@ -642,7 +714,29 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 	if (!error)
 		error = slu_eal_start(config, pmd);
 	if (!error)
-		error = start_ports(agent);
+		error = make_pool(agent);
+	if (!error)
+		error = start_ports(agent, true);
+	return error;
+}
+
+int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const struct slu_agent_options *options)
+{
+	struct slu_engine_recovered recovered = {0};
+	uint64_t began;
+	int error;
+
+	memset(agent, 0, sizeof(*agent));
+	agent->path = options->path;
+	agent->wake.fd = agent->takeover.fd = -1;
+	error = prepare(agent, config, options->pmd, options->take_over);
+	began = slu_clock_us();
+	if (!error)
+		error = take_over(agent, &config);
+	if (!error)
+		error = start_ports(agent, false);
+	if (!error)
+		error = open_taps(agent);
 	if (!error)
 		error = start_dataplane(agent);
 	if (!error)
@@ -657,7 +751,7 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 	}
 	error = start_control(agent, config);
 	if (!error)
-		error = start_engine(agent);
+		error = slu_engine_recover(agent->dp, &recovered);
 	if (!error)
 		error = start_loops(agent);
 	if (!error)
@@ -666,6 +760,12 @@ int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const ch
 		error = start_events(agent);
 	if (!error)
 		error = launch(agent);
+	if (!error && agent->takeover.fd >= 0)
+		slu_info("took over: nobody forwarded in software for at most %u ms",
+			(unsigned int)((slu_clock_us() - began) / 1000));
+	if (!error)
+		error = start_engine(agent, &recovered);
+	free(recovered.list);
 	if (!error && agent->cluster)
 		error = slu_cluster_start(agent->cluster);
 	if (!error)
@@ -703,6 +803,22 @@ static void stop_events(struct slu_agent *agent)
 	}
 }
 
+/*
+ * For who comes next, and therefore before the session file, which it waits for. A driver may remove a port's rules
+ * when that is stopped or closed, and they are to stay: only our card keeps them, and is let go at once. The others see
+ * the process end.
+ */
+static void let_go_of_ports(struct slu_agent *agent)
+{
+	for (uint32_t i = 0; agent->ports && i < agent->config->port_count; i++) {
+		struct slu_port *port = &agent->ports[i];
+
+		slu_tap_close(&port->tap);
+		if (port->started && slu_port_is_sluice(port) && !atomic_load(&port->gone))
+			slu_port_stop(port);
+	}
+}
+
 void slu_agent_stop(struct slu_agent *agent)
 {
 	slu_api_destroy(agent->api);
@@ -714,6 +830,7 @@ void slu_agent_stop(struct slu_agent *agent)
 	for (uint32_t w = 0; agent->loops && w < agent->config->workers; w++)
 		slu_loop_fini(&agent->loops[w]);
 	slu_engine_destroy(agent->engine);
+	let_go_of_ports(agent);
 	if (agent->dp)
 		slu_retire_finish(&agent->retirement);
 	if (agent->control) {
@@ -724,12 +841,7 @@ void slu_agent_stop(struct slu_agent *agent)
 	if (agent->dp)
 		slu_dataplane_destroy(agent->dp);
 	slu_kernel_destroy(agent->kernel);
-	for (uint32_t i = 0; agent->ports && i < agent->config->port_count; i++)
-		slu_tap_close(&agent->ports[i].tap);
-	/*
-	 * Ports are neither stopped nor closed: a driver may remove a port's rules
-	 * then, and they are to stay. The card sees the connection close.
-	 */
+	slu_takeover_close(&agent->takeover);
 	free(agent->ports);
 	free(agent->loops);
 	free(agent->exception_workers);

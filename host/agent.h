@@ -15,6 +15,7 @@
 #include "host/ports/kernel.h"
 #include "host/ports/port.h"
 #include "host/retire.h"
+#include "host/takeover.h"
 
 struct event;
 struct event_base;
@@ -42,15 +43,23 @@ struct slu_agent {
 	uint64_t metered_ms;                                /* when it was added up for the API */
 	uint64_t packets_seen, busy_until_us, engine_at_us; /* of the housekeeping timer */
 	const char *path;                                   /* of the configuration */
+	struct slu_takeover takeover;
 	bool workers_run;
+};
+
+struct slu_agent_options {
+	const char *path; /* of the configuration; kept */
+	const char *pmd;  /* driver of the card; NULL: where it is installed */
+	bool take_over;   /* from the agent that serves the API's socket, if there is one */
 };
 
 /*
  * Brings everything up from a valid configuration, which it takes, also on
  * failure. Returns 0 or -errno after logging why; either way slu_agent_stop()
- * follows.
+ * follows. What another agent serves meanwhile is undisturbed until nothing is
+ * left that can be started beside it; after that it has ended, also on failure.
  */
-int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const char *path, const char *pmd);
+int slu_agent_start(struct slu_agent *agent, struct slu_config *config, const struct slu_agent_options *options);
 
 /* Serves events until SIGTERM or SIGINT. */
 void slu_agent_run(struct slu_agent *agent);

@@ -11,6 +11,23 @@ $(B)/bin/sluiced: $(AGENT_OBJS) $(B)/host/libslu_control.a $(B)/host/dataplane/l
 
 PROGRAMS += $(B)/bin/sluiced
 
+# The text is a file, so that another one compiles this file again and nothing else.
+$(B)/version: FORCE
+	@mkdir -p $(@D)
+	@[ "$$(cat $@ 2>/dev/null)" = '$(VERSION)' ] || echo '$(VERSION)' >$@
+$(B)/host/version.o: $(B)/version
+$(B)/host/version.o: CFLAGS += -DSLU_VERSION='"$(VERSION)"'
+
+# The next build, for tests and demonstration of an upgrade: the same objects with another version.
+NEXT := $(B)/tests/lab/sluiced-next
+$(B)/tests/lab/version.o: host/version.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DSLU_VERSION='"the next one"' -c $< -o $@
+$(NEXT): $(AGENT_OBJS) $(B)/tests/lab/version.o $(B)/host/libslu_control.a $(B)/host/dataplane/libslu_dataplane.a $(B)/lib/libslu.a
+	@mkdir -p $(@D)
+	$(CC) -o $@ $(filter-out $(B)/host/version.o,$(filter %.o,$^)) $(filter %.a,$^) $(LDFLAGS) $(AGENT_LIBS)
+PROGRAMS += $(NEXT)
+
 $(B)/tests/unit/test_mirror: $(B)/tests/unit/test_mirror.o $(B)/host/ports/mirror.o $(B)/host/control/ip.o
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka -lmnl
 UNIT_TESTS += $(B)/tests/unit/test_mirror

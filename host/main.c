@@ -12,21 +12,23 @@
 
 #include "host/agent.h"
 #include "host/log.h"
+#include "host/version.h"
 
 struct options {
-	const char *path;
-	const char *pmd;
+	struct slu_agent_options agent;
 	bool check;
 };
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: sluiced -c FILE [--check] [--pmd FILE] [-f] [-v]\n"
+	fprintf(out, "usage: sluiced -c FILE [--check] [--take-over] [--pmd FILE] [-f] [-v]\n"
 		     "  -c, --config FILE  configuration (YAML)\n"
 		     "      --check        read FILE, name every mistake, and end\n"
+		     "      --take-over    end the agent that serves, and go on with its sessions (an upgrade)\n"
 		     "      --pmd FILE     driver of the card (librte_net_sluice.so)\n"
 		     "  -f, --foreground   stay in the foreground, which is always so\n"
-		     "  -v, --verbose      log details, DPDK's too\n");
+		     "  -v, --verbose      log details, DPDK's too\n"
+		     "      --version      of this build\n");
 }
 
 /* Returns 0, 1 to end with success, or -EINVAL. */
@@ -34,6 +36,7 @@ static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, 'k'}, {"pmd", required_argument, NULL, 'p'},
+		{"take-over", no_argument, NULL, 't'}, {"version", no_argument, NULL, 'V'},
 		{"foreground", no_argument, NULL, 'f'}, {"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'}, {0}};
 	int option;
@@ -41,14 +44,20 @@ static int parse(int argc, char **argv, struct options *options)
 	while ((option = getopt_long(argc, argv, "c:fvh", table, NULL)) != -1) {
 		switch (option) {
 		case 'c':
-			options->path = optarg;
+			options->agent.path = optarg;
 			break;
 		case 'k':
 			options->check = true;
 			break;
 		case 'p':
-			options->pmd = optarg;
+			options->agent.pmd = optarg;
 			break;
+		case 't':
+			options->agent.take_over = true;
+			break;
+		case 'V':
+			printf("sluiced %s\n", slu_version_text());
+			return 1;
 		case 'f':
 			break;
 		case 'v':
@@ -61,7 +70,7 @@ static int parse(int argc, char **argv, struct options *options)
 			return -EINVAL;
 		}
 	}
-	return options->path && optind == argc ? 0 : -EINVAL;
+	return options->agent.path && optind == argc ? 0 : -EINVAL;
 }
 
 static void print_errors(struct slu_errors *errors)
@@ -106,9 +115,9 @@ int main(int argc, char **argv)
 			usage(stderr);
 		return result < 0 ? 2 : 0;
 	}
-	slu_errors_init(&errors, options.path);
-	result = options.check ? slu_config_load(options.path, &config, &errors)
-			       : slu_control_load(options.path, &config, &errors, &note);
+	slu_errors_init(&errors, options.agent.path);
+	result = options.check ? slu_config_load(options.agent.path, &config, &errors)
+			       : slu_control_load(options.agent.path, &config, &errors, &note);
 	print_errors(&errors);
 	slu_errors_clear(&errors);
 	if (note)
@@ -118,11 +127,11 @@ int main(int argc, char **argv)
 		return 1;
 	if (options.check) {
 		slu_config_free(config);
-		printf("%s: good\n", options.path);
+		printf("%s: good\n", options.agent.path);
 		return 0;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	result = slu_agent_start(&agent, config, options.path, options.pmd);
+	result = slu_agent_start(&agent, config, &options.agent);
 	if (result == 0)
 		slu_agent_run(&agent);
 	slu_agent_stop(&agent);

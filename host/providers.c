@@ -16,6 +16,7 @@
 
 #include "host/agent.h"
 #include "host/clock.h"
+#include "host/version.h"
 
 #define METERED_AGE_MS 20 /* one request asks for many listeners */
 
@@ -390,6 +391,7 @@ static void provide_node(void *context, struct slu_api_out *object)
 {
 	struct slu_agent *agent = context;
 
+	slu_api_out_text(object, "version", slu_version_text());
 	slu_api_out_number(object, "sessions", slu_dataplane_session_count(agent->dp));
 	slu_api_out_bool(object, "cluster", agent->cluster != NULL);
 	if (agent->cluster)

@@ -1,9 +1,8 @@
 #!/bin/bash
-# Makes sluice_VERSION_ARCHITECTURE.deb of an installed tree: tools/package.sh TREE OUTPUT_FOLDER. The version is the commit's date.
+# Makes sluice_VERSION_ARCHITECTURE.deb of an installed tree: tools/package.sh TREE OUTPUT_FOLDER VERSION.
 set -euo pipefail
-tree=$1 out=$2
+tree=$1 out=$2 version=$3
 
-version=$(git log -1 --format=0~%cd.%h --date=format:%Y%m%d)
 architecture=$(dpkg --print-architecture)
 mapfile -t programs < <(find "$tree/usr" -type f)
 # dpkg-shlibdeps wants to stand in a source package.

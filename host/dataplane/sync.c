@@ -12,7 +12,7 @@
 /* What a new owner adds to a version: more than the last one may have told without our hearing it. */
 #define TAKEOVER_STEP 16
 #define SLOT_TICKS (1u << SLU_WHEEL_SLOT_SHIFT)
-#define LASTED_TICKS 977 /* a second */
+#define LASTED_TICKS 977    /* a second */
 #define LIFE_MAX_S 2160000u /* 25 days: differences of ticks are signed */
 
 static uint32_t timeout_ticks(const struct slu_worker *w, uint32_t sid)

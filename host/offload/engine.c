@@ -806,18 +806,39 @@ static void end_adoption(struct slu_engine *engine)
 	}
 }
 
-uint32_t slu_engine_adopt(struct slu_engine *engine)
+int slu_engine_recover(struct slu_dataplane *dp, struct slu_engine_recovered *recovered)
 {
-	struct slu_offload_request request;
+	struct slu_offload_request request, *more;
+	uint32_t room = 0;
 	uint64_t cursor = 0;
 
-	while (slu_offload_next_recovered(engine->settings.dp, &cursor, &request)) {
-		uint64_t before = engine->counters.installed;
-
-		serve_install(engine, &request, true);
-		engine->counters.adopted += engine->counters.installed - before;
-		engine->counters.installed = before;
+	*recovered = (struct slu_engine_recovered){0};
+	while (slu_offload_next_recovered(dp, &cursor, &request)) {
+		if (recovered->count == room) {
+			room = room ? room + room / 2 : 1024;
+			more = realloc(recovered->list, room * sizeof(*more));
+			if (!more) {
+				free(recovered->list);
+				*recovered = (struct slu_engine_recovered){0};
+				return -ENOMEM;
+			}
+			recovered->list = more;
+		}
+		recovered->list[recovered->count++] = request;
 	}
+	return 0;
+}
+
+uint32_t slu_engine_adopt(struct slu_engine *engine, struct slu_engine_recovered *recovered)
+{
+	uint64_t before = engine->counters.installed;
+
+	for (uint32_t i = 0; i < recovered->count; i++)
+		serve_install(engine, &recovered->list[i], true);
+	engine->counters.adopted += engine->counters.installed - before;
+	engine->counters.installed = before;
+	free(recovered->list);
+	*recovered = (struct slu_engine_recovered){0};
 	end_adoption(engine);
 	return (uint32_t)engine->counters.adopted;
 }

@@ -47,12 +47,23 @@ void slu_engine_destroy(struct slu_engine *engine);
 /* Takes every rule back with its final counters. */
 void slu_engine_take_back_all(struct slu_engine *engine);
 
+/* Rules that the last agent's sessions had in cards. */
+struct slu_engine_recovered {
+	struct slu_offload_request *list;
+	uint32_t count;
+};
+
 /*
- * After a restart: adopts or makes the rules of recovered sessions, then has
- * each card of ours remove what nobody claimed. Both views are published, no
- * worker runs. Returns how many directions the cards have.
+ * After a restart, before workers run and after both views were published: what is to be adopted. Until it is, its
+ * sessions wait for the cards as if they had just asked. Returns 0 or -ENOMEM.
  */
-uint32_t slu_engine_adopt(struct slu_engine *engine);
+int slu_engine_recover(struct slu_dataplane *dp, struct slu_engine_recovered *recovered);
+
+/*
+ * Adopts or makes these rules, then has each card of ours remove what nobody claimed. Workers may run: reading a card
+ * takes a while. Takes the list. Returns how many directions the cards have.
+ */
+uint32_t slu_engine_adopt(struct slu_engine *engine, struct slu_engine_recovered *recovered);
 
 enum slu_engine_state {
 	SLU_ENGINE_IDLE,  /* nothing to do until a worker asks */

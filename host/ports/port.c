@@ -10,6 +10,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
 
 #include "host/eal.h"
 #include "host/log.h"
@@ -17,6 +18,7 @@
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
+#define BURST 32
 #define CACHE_PER_WORKER 512
 #define IN_FLIGHT_PER_WORKER 2048 /* held packets, rings, arrays */
 
@@ -28,6 +30,14 @@ static void device_name(const char *device, char *name, size_t room)
 bool slu_port_is_sluice(const struct slu_port *port)
 {
 	return strncmp(port->config->device, "net_sluice", 10) == 0;
+}
+
+bool slu_port_is_shareable(const struct slu_config_port *config)
+{
+	char interface[IFNAMSIZ];
+
+	/* Every packet socket on an interface gets every frame. */
+	return slu_isolate_find(config->device, interface) == 0;
 }
 
 /* The index-th ethdev of the device, in the order of port ids. */
@@ -241,6 +251,7 @@ int slu_port_start(struct slu_port *port)
 		slu_error("port %s does not start: %s", port->config->name, rte_strerror(-error));
 		return error;
 	}
+	port->started = true;
 	port->interrupts = has_interrupts(port);
 	rte_eth_dev_info_get(port->id, &info);
 	slu_info("port %s: %s, ethdev %u, driver %s, MTU %u, %s", port->config->name, port->config->device, port->id,
@@ -248,8 +259,20 @@ int slu_port_start(struct slu_port *port)
 	return 0;
 }
 
+void slu_port_discard(struct slu_port *port)
+{
+	struct rte_mbuf *packets[BURST];
+
+	for (uint16_t q = 0; q < port->rx_queues; q++)
+		for (uint32_t left = RX_DESCRIPTORS, got = BURST; left >= BURST && got > 0; left -= BURST) {
+			got = rte_eth_rx_burst(port->id, q, packets, BURST);
+			rte_pktmbuf_free_bulk(packets, got);
+		}
+}
+
 void slu_port_stop(struct slu_port *port)
 {
+	port->started = false;
 	rte_eth_dev_callback_unregister(port->id, RTE_ETH_EVENT_INTR_RMV, on_event, port);
 	rte_eth_dev_callback_unregister(port->id, RTE_ETH_EVENT_INTR_LSC, on_event, port);
 	if (!atomic_load(&port->gone))

@@ -32,6 +32,7 @@ struct slu_port {
 	uint16_t rx_queues, tx_queues;
 	uint16_t mtu;
 	uint8_t mac[6];
+	bool started;
 	bool interrupts;   /* RX queues can wake a sleeper */
 	bool promiscuous;  /* frames for other stations arrive too */
 	_Atomic bool gone; /* the device said that it is lost */
@@ -61,8 +62,14 @@ int slu_port_configure(struct slu_port *port, uint32_t workers, struct rte_mempo
 int slu_port_start(struct slu_port *port);
 void slu_port_stop(struct slu_port *port);
 
+/* Throws away what has arrived so far, a whole ring of each queue at most. Before there are workers. */
+void slu_port_discard(struct slu_port *port);
+
 /* Fills *rss from the device; valid stays false where hash or table cannot be read. */
 void slu_port_read_rss(const struct slu_port *port, uint32_t workers, struct slu_rss *rss);
+
+/* True if two processes can have the device at once, each with all of its frames (AF_PACKET). */
+bool slu_port_is_shareable(const struct slu_config_port *config);
 
 /* True for a card of ours. */
 bool slu_port_is_sluice(const struct slu_port *port);

@@ -72,9 +72,9 @@ lab_agent_answers() {
 	LAB_CTL stats --json
 }
 
-# Starts the agent and waits until its API answers.
+# lab_agent [OPTION...]: starts the agent and waits until its API answers.
 lab_agent() {
-	lab_start agent lb "$LAB_BUILD/bin/sluiced" --config "$LAB/sluiced.yaml"
+	lab_start agent lb "$(lab_installed "$LAB")" --config "$LAB/sluiced.yaml" "$@"
 	lab_until ${LAB_AGENT_S:-30} "the agent's API" lab_agent_answers || {
 		tail -n 20 "$LAB/log/agent.log" >&2
 		return 1

@@ -122,6 +122,21 @@ lab_start() {
 	LAB_PIDS[$name]=$!
 }
 
+# lab_install FOLDER PROGRAM: the agent that is installed there from now on, with the card's driver.
+lab_install() {
+	install -D -m 755 "$2" "$1/bin/sluiced"
+	[ ! -e "$LAB_BUILD/lib/librte_net_sluice.so" ] || install -D -m 755 "$LAB_BUILD/lib/librte_net_sluice.so" "$1/lib/librte_net_sluice.so"
+}
+
+# lab_installed FOLDER: the agent that is installed there; if there is none, the one of this build.
+lab_installed() {
+	if [ -e "$1/bin/sluiced" ]; then
+		echo "$1/bin/sluiced"
+	else
+		echo "$LAB_BUILD/bin/sluiced"
+	fi
+}
+
 lab_alive() {
 	local state
 	state=$(ps -o stat= -p "${LAB_PIDS[$1]:-0}" 2>/dev/null) || return 1

@@ -43,6 +43,7 @@ static const char usage_text[] =
 	"  ports                  network ports\n"
 	"  stats                  every counter\n"
 	"  generation             the configuration in force\n"
+	"  version                build of the agent that answers\n"
 	"  config                 the whole document in force, as JSON\n"
 	"  apply FILE [--dry-run] put a document in force (\"-\" reads standard input)\n"
 	"  weight GROUP BACKEND N change one weight; 0 drains\n"
@@ -388,6 +389,7 @@ static enum exit_code run(const struct options *options, int count, char *const 
 		{"ports", "/v1/ports", slu_show_fields},
 		{"stats", "/v1/stats", slu_show_fields},
 		{"generation", "/v1/generation", slu_show_fields},
+		{"version", "/v1/node", slu_show_version},
 		{"config", "/v1/config", print_json},
 	};
 

@@ -266,7 +266,7 @@ static void add_flag(struct slu_table *table, const json_t *object, const char *
 static void show_members(const json_t *members)
 {
 	static const char *const headings[] = {">ID", "NAME", "ADDRESS", "ALIVE", "JOINED", "ANNOUNCES", "DRAINED",
-		">LAG-MS", ">RECORDS", ">LOST", ">SESSIONS", ">GENERATION", "CONFIG", NULL};
+		">REVISION", ">LAG-MS", ">RECORDS", ">LOST", ">SESSIONS", ">GENERATION", "CONFIG", NULL};
 	struct slu_table *table = slu_table_create(headings);
 	const json_t *member;
 	size_t i;
@@ -285,6 +285,7 @@ static void show_members(const json_t *members)
 		add_flag(table, member, "joined");
 		add_flag(table, member, "announces");
 		add_flag(table, member, "drained");
+		add_number(table, member, "revision");
 		add_number(table, member, "lag_ms");
 		add_number(table, member, "records");
 		add_number(table, member, "lost");
@@ -318,7 +319,7 @@ static json_int_t number_of(const json_t *object, const char *key)
 
 void slu_show_cluster(const json_t *answer)
 {
-	const json_t *routes = json_object_get(answer, "routes");
+	const json_t *routes = json_object_get(answer, "routes"), *sync = json_object_get(answer, "sync");
 
 	show_members(json_object_get(answer, "members"));
 	putchar('\n');
@@ -329,10 +330,18 @@ void slu_show_cluster(const json_t *answer)
 			number_of(answer, "joined_sessions"), number_of(answer, "joined_ms"));
 	else
 		printf("not joined yet: the sessions of the others are still coming\n");
+	printf("session sync speaks revision %" JSON_INTEGER_FORMAT ", this node reads up to %" JSON_INTEGER_FORMAT
+	       "\n",
+		number_of(sync, "revision"), number_of(sync, "revision_max"));
 	printf("routes in table %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT " of virtual addresses, "
 	       "%" JSON_INTEGER_FORMAT " own, %" JSON_INTEGER_FORMAT " as backup, %" JSON_INTEGER_FORMAT " default\n",
 		number_of(routes, "table"), number_of(routes, "vips"), number_of(routes, "own"),
 		number_of(routes, "backup"), number_of(routes, "gateways"));
+}
+
+void slu_show_version(const json_t *answer)
+{
+	printf("sluiced %s\n", text_of(answer, "version"));
 }
 
 void slu_show_node(const json_t *answer)

@@ -14,6 +14,7 @@ void slu_show_sessions(const json_t *list);
 /* Members, who owns which prefix, and what this node announces. */
 void slu_show_cluster(const json_t *answer);
 /* This node's state in its cluster, in a sentence or two. */
+void slu_show_version(const json_t *answer);
 void slu_show_node(const json_t *answer);
 void slu_show_outbound(const json_t *answer);
 void slu_show_metering(const json_t *answer);
