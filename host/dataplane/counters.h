@@ -36,6 +36,8 @@
 	X(SYNC_REPORTED, "sync_reported", false, "what was seen of other nodes' sessions, reported to their owners")   \
 	X(SYNC_ENDS_TOLD, "sync_ends_told", false, "ends of sessions told to the cluster")                             \
 	X(SYNC_OUTBOX_FULL, "sync_outbox_full", false, "records that found no room; told later, ends not at all")      \
+	X(SYNC_ASKED, "sync_asked", false, "segments without a session that other members were asked about")           \
+	X(SYNC_ANSWERED, "sync_answered", false, "sessions told because another member asked")                         \
 	X(SYNC_TAKEN, "sync_taken", false, "sessions of other nodes taken into the table")                             \
 	X(SYNC_CHANGED, "sync_changed", false, "newer versions of known sessions taken")                               \
 	X(SYNC_REFRESHED, "sync_refreshed", false, "known sessions heard of again")                                    \
@@ -81,6 +83,7 @@
 	X(DROP_LOCAL, "drop_local", true, "for a local address, no session")                                           \
 	X(DROP_HANDOVER_FULL, "drop_handover_full", true, "the other worker's ring is full")                           \
 	X(DROP_NO_MEMORY, "drop_no_memory", true, "a packet's headers could not be made contiguous")                   \
+	X(DROP_ASKED, "drop_asked", true, "no session yet: another member may have it, and was asked")                 \
 	X(DROP_QUIET, "drop_quiet", true, "no session, silent after a change of membership")                           \
 	X(DROP_NO_CONFIG, "drop_no_config", true, "no generation published yet")
 

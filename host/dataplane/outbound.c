@@ -358,6 +358,8 @@ static void for_public(struct slu_worker *w, struct slu_packet *p)
 		return;
 	if (p->kind == SLU_PACKET_ECHO)
 		slu_worker_except(w, p); /* the node answers */
+	else if (slu_ask_others(w, p))
+		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_ASKED);
 	else
 		slu_worker_drop(w, p->mbuf,
 			p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST

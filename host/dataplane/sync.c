@@ -11,6 +11,7 @@
 
 /* What a new owner adds to a version: more than the last one may have told without our hearing it. */
 #define TAKEOVER_STEP 16
+#define RETELL_TICKS 9766u /* ten seconds: longer than an agent takes to come back */
 #define SLOT_TICKS (1u << SLU_WHEEL_SLOT_SHIFT)
 #define LASTED_TICKS 977    /* a second */
 #define LIFE_MAX_S 2160000u /* 25 days: differences of ticks are signed */
@@ -334,6 +335,24 @@ void slu_sync_changed(struct slu_worker *w, uint32_t sid)
 		slu_lifecycle_reschedule(w, sid);
 }
 
+/* The owner answers; to an owner that lacks its own session, whoever has it. */
+void slu_sync_answer(struct slu_worker *w, uint32_t sid, uint8_t asker)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	uint8_t owner = w->cluster ? slu_sync_owner(w->cluster, &w->table, sid) : 0;
+
+	if (!w->cluster || (owner != w->cluster->self && owner != asker) || cold->sync & SLU_SYNC_ENDED)
+		return;
+	if (cold->sync & SLU_SYNC_TOLD)
+		announce(w, sid, false);
+	else if (hot->flags & SLU_SESSION_TELL)
+		slu_sync_first(w, sid);
+	else
+		return;
+	slu_worker_count(w, SLU_COUNT_SYNC_ANSWERED);
+}
+
 void slu_sync_bury(struct slu_worker *w, uint64_t key, uint16_t version, uint32_t created, uint32_t timeout)
 {
 	const struct slu_tombstone stone = {
@@ -448,6 +467,9 @@ void slu_sync_recover(struct slu_worker *w, uint32_t sid)
 	} else if (!(cold->sync & SLU_SYNC_TOLD)) {
 		hot->flags |= SLU_SESSION_TELL;
 		cold->sync_tick = 0;
+	} else if (!(cold->sync & (SLU_SYNC_FOREIGN | SLU_SYNC_ENDED)) &&
+		   w->now_tick - cold->sync_tick < RETELL_TICKS) {
+		cold->sync |= SLU_SYNC_LATE; /* the record may have died with the process, on its way out */
 	}
 }
 

@@ -47,6 +47,9 @@ void slu_sync_first(struct slu_worker *w, uint32_t sid);
 /* The state of a session that the cluster knows has changed. */
 void slu_sync_changed(struct slu_worker *w, uint32_t sid);
 
+/* Another member has asked for a session: tells it, if that is this node's to do. */
+void slu_sync_answer(struct slu_worker *w, uint32_t sid, uint8_t asker);
+
 /* A session that the cluster knows is about to end here. */
 void slu_sync_end(struct slu_worker *w, uint32_t sid);
 

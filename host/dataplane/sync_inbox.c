@@ -93,6 +93,9 @@ static bool keeps_client(const struct slu_sync_record *r)
 
 static bool is_sound(const struct slu_sync_record *r)
 {
+	if (r->kind == SLU_SYNC_ASK)
+		return (r->family == 4 || r->family == 6) && r->vpc <= SLU_VPC_MAX && is_forwardable(r) &&
+		       is_unicast(r->client, r->family) && is_unicast(r->virtual_ip, r->family);
 	if (r->kind > SLU_SYNC_END || (r->family != 4 && r->family != 6) || r->vpc > SLU_VPC_MAX)
 		return false;
 	if (!is_forwardable(r) || (r->protocol == SLU_PROTO_TCP && r->state >= SLU_TCP_STATES))
@@ -670,6 +673,15 @@ static void apply_end(struct slu_worker *w, const struct job *j)
 	}
 }
 
+/* Of a session that is over the asker would only hear the end. */
+static void apply_ask(struct slu_worker *w, const struct job *j)
+{
+	uint32_t entry = slu_session_table_find(&w->table, j->request_hash, &j->request);
+
+	if (entry && !slu_lifecycle_finished(slu_session_table_hot(&w->table, entry)))
+		slu_sync_answer(w, SLU_SID(entry), j->record->sender);
+}
+
 /* Another worker takes a session whose request's tuple one of ours has. */
 static void apply_claim(struct slu_worker *w, const struct job *j)
 {
@@ -697,6 +709,9 @@ static void apply(struct slu_worker *w, const struct job *j)
 		return;
 	case SLU_SYNC_REPORT:
 		apply_report(w, j);
+		return;
+	case SLU_SYNC_ASK:
+		apply_ask(w, j);
 		return;
 	default:
 		apply_end(w, j);
@@ -794,7 +809,10 @@ static bool give_one(struct slu_dataplane *dp, const struct slu_neigh_view *neig
 	uint32_t to = 0, other;
 
 	r.reserved = 0;
-	if (j->sound) {
+	if (j->sound && r.kind == SLU_SYNC_ASK) {
+		if (!slu_session_table_find(&dp->worker[0]->table, j->request_hash, &j->request))
+			to = slu_sync_peek(dp, 0, j->request_hash, &j->request);
+	} else if (j->sound) {
 		to = worker_of(dp, neigh, j);
 		if (!slu_session_table_find(&dp->worker[to]->table, j->reply_hash, &j->reply))
 			to = slu_sync_peek(dp, to, j->reply_hash, &j->reply);

@@ -19,6 +19,7 @@ enum slu_sync_kind {
 	SLU_SYNC_SESSION, /* the whole session, from its owner: new, changed, or refreshed */
 	SLU_SYNC_REPORT,  /* from a node that is not the owner: state and flags are what it saw; or plain activity */
 	SLU_SYNC_END,     /* from the owner: the session has ended */
+	SLU_SYNC_ASK,     /* who has the session of which client to virtual is either direction's tuple? */
 };
 
 struct slu_sync_record {

@@ -102,12 +102,15 @@ void slu_worker_refresh(struct slu_worker *w)
 
 /* -------------------------------------------------------- without a session */
 
-static void no_session(struct slu_worker *w, struct slu_packet *p)
+/* Another member may have it, or be about to tell of it. */
+static void no_session(struct slu_worker *w, struct slu_packet *p, enum slu_counter why)
 {
-	if (slu_sync_is_quiet(w))
+	if (slu_ask_others(w, p))
+		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_ASKED);
+	else if (slu_sync_is_quiet(w))
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_QUIET);
 	else
-		slu_answer_rst(w, p, SLU_COUNT_DROP_NO_SESSION);
+		slu_answer_rst(w, p, why);
 }
 
 bool slu_worker_opens(struct slu_worker *w, struct slu_packet *p)
@@ -119,7 +122,7 @@ bool slu_worker_opens(struct slu_worker *w, struct slu_packet *p)
 	if (flags == 0 || (flags & SLU_TCP_SYN && flags & (SLU_TCP_RST | SLU_TCP_FIN)))
 		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_TCP_FLAGS);
 	else if (p->kind == SLU_PACKET_PLAIN || !slu_worker_try_next(w, p))
-		no_session(w, p);
+		no_session(w, p, SLU_COUNT_DROP_NO_SESSION);
 	return false;
 }
 
@@ -184,11 +187,7 @@ static void for_local(struct slu_worker *w, struct slu_packet *p)
 	/* The way back was not known when a session's local port was chosen: any worker may have it. */
 	if (slu_worker_try_next(w, p))
 		return;
-	if (slu_sync_is_quiet(w))
-		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_QUIET);
-	else
-		slu_answer_rst(w, p,
-			p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST : SLU_COUNT_DROP_LOCAL);
+	no_session(w, p, p->kind == SLU_PACKET_LATER_FRAGMENT ? SLU_COUNT_DROP_FRAGMENT_FIRST : SLU_COUNT_DROP_LOCAL);
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
+#include "host/dataplane/ask.h"
 #include "host/dataplane/dataplane.h"
 #include "host/dataplane/fragment.h"
 #include "host/dataplane/listener_index.h"
@@ -111,6 +112,7 @@ struct slu_worker {
 	struct rte_ring *outbox, *inbox;        /* struct slu_sync_record */
 	struct slu_tombstone_table tombstones;
 	uint32_t *life_s[2]; /* [capacity + 1] by family: the life of a copy as its owner told it last; 0: not told */
+	struct slu_ask ask;
 	struct slu_sync_inbox *sync_inbox; /* records being worked on */
 	struct slu_wake *wake;             /* of the worker's loop; NULL: it never sleeps */
 	uint32_t home_hint;                /* prefix of the view that the last local address was in */

@@ -230,9 +230,9 @@ int slu_codec_add(struct slu_codec_writer *w, const struct slu_sync_record *r, u
 	uint32_t extension = 0, local_bytes = 0;
 	uint8_t *p;
 
-	if ((r->family != 4 && r->family != 6) || r->kind > SLU_SYNC_END || mode_to_wire(r->mode) < 0)
+	if ((r->family != 4 && r->family != 6) || r->kind > SLU_SYNC_ASK || mode_to_wire(r->mode) < 0)
 		return -EINVAL;
-	if (!revision && !kernel_may_take(r))
+	if ((!revision && !kernel_may_take(r)) || (revision < 2 && r->kind == SLU_SYNC_ASK))
 		return -ENOTSUP;
 	if (revision) {
 		revision = revision_of(r, revision);
@@ -511,7 +511,7 @@ static enum slu_codec_verdict apply_extension(struct slu_sync_record *r, const s
 	uint32_t creator_vpc = be32toh(e->creator_vpc);
 	int mode = mode_from_wire(e->mode);
 
-	if (e->revision == 0 || e->kind > SLU_SYNC_WIRE_END || mode < 0)
+	if (e->revision == 0 || e->kind > SLU_SYNC_WIRE_ASK || mode < 0)
 		return SLU_CODEC_DROP_EXTENSION;
 	r->kind = e->kind;
 	r->mode = (uint8_t)mode;

@@ -128,7 +128,7 @@ static_assert(sizeof(struct slu_sync_wire_extension) == 16, "wire");
 #define SLU_SYNC_WIRE_REVISION 2
 #define SLU_SYNC_WIRE_LIFE 4u /* bytes; seconds that a copy lives without a word of its owner */
 
-enum slu_sync_wire_kind { SLU_SYNC_WIRE_WHOLE, SLU_SYNC_WIRE_REPORT, SLU_SYNC_WIRE_END };
+enum slu_sync_wire_kind { SLU_SYNC_WIRE_WHOLE, SLU_SYNC_WIRE_REPORT, SLU_SYNC_WIRE_END, SLU_SYNC_WIRE_ASK };
 enum slu_sync_wire_mode {
 	SLU_SYNC_WIRE_MODE_FULLNAT,
 	SLU_SYNC_WIRE_MODE_NAT,

@@ -23,7 +23,7 @@ CHAOS_JUDGES=(long churn)
 CHAOS_APPLIED=0
 CHAOS_CLOCK=()
 declare -A CHAOS_DONE=() # kind -> faults that began and were healed
-CHAOS_MOVED=0 CHAOS_SPLIT=0 CHAOS_ON_CARD=0 CHAOS_SLOWEST_MS=0
+CHAOS_AGREED=0 CHAOS_MOVED=0 CHAOS_SPLIT=0 CHAOS_ON_CARD=0 CHAOS_SLOWEST_MS=0
 CHAOS_TROUBLE=()
 CHAOS_LOOK_US=0 CHAOS_EVIDENCE=
 RANDOM=$((SEED % 32768))
@@ -202,6 +202,7 @@ lane_begin() {
 	read -r _ kind n hold_ms pause_ms words <<<"$line"
 	may_begin "$lane" "$kind $n $words" || return 0
 	LANE_NEXT[$lane]=$((LANE_NEXT[$lane] + 1))
+	[ "$lane" != hard ] || look_who_knows
 	[ "$lane" != hard ] || sample "$LAB/before.json"
 	LANE_FAULT[$lane]="$kind $n $words" LANE_PAUSE_MS[$lane]=$pause_ms LANE_STATE[$lane]=hold
 	LANE_BEGAN_US[$lane]=$(now_us)
@@ -220,6 +221,19 @@ lane_heal() {
 	# shellcheck disable=SC2086
 	fault_heal ${LANE_FAULT[$lane]} || trouble "${LANE_FAULT[$lane]} was not healed"
 	LANE_STATE[$lane]=return LANE_BEGAN_US[$lane]=$(now_us)
+}
+
+# All nodes are there: each must hold the session of every connection that counts.
+look_who_knows() {
+	local judge lists=() lacking
+	[ "$SYNC" != off ] || return 0
+	for judge in "${CHAOS_JUDGES[@]}"; do
+		lab_stamp_tell "$judge" list >"$LAB/$judge-list.json" && lists+=("$LAB/$judge-list.json")
+	done
+	# shellcheck disable=SC2046
+	lacking=$(tests/chaos/agree.py $(sockets) -- "${lists[@]}" | tr '\n' ';')
+	CHAOS_AGREED=$((CHAOS_AGREED + 1))
+	[ -z "$lacking" ] || trouble "sessions that a node lacks: $lacking"
 }
 
 look_who_moved() {
@@ -266,7 +280,7 @@ lane_step() {
 chaos_lost() {
 	local judge sum=0
 	for judge in "${CHAOS_JUDGES[@]}"; do
-		sum=$((sum + $(lost_of "$judge")))
+		sum=$((sum + $(lab_stamp_tell "$judge" report | jq '.tcp.lost + .udp.lost')))
 	done
 	echo $sum
 }
@@ -365,6 +379,8 @@ chaos_verdict() {
 	unasked=$(for vip in 198.18.10.1 fd00:10::1; do tests/chaos/unasked.py "$LAB/log/routes.log" "$LAB/log/hard.txt" "$vip"; done | sort -u | wc -l)
 	[ "$unasked" = 0 ] || echo "the router lost a next hop $unasked times that nobody took away: something was too slow"
 	echo "the judges themselves were late by up to $(jq -s 'map(.own_delay_ms) | max' "$LAB/long.json" "$LAB/churn.json") ms"
+	echo "asked $CHAOS_AGREED times whether every node holds every session that counts"
+	((CHAOS_AGREED > 0)) || [ "$SYNC" = off ] || enough=no
 	echo "born in a cut of sync and counted after it: $resynced; slowest recovery $CHAOS_SLOWEST_MS ms"
 	((resynced > 0)) || enough=no
 	[ "$enough" = yes ] || status=2

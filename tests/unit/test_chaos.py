@@ -27,8 +27,9 @@ def load(name):
 
 
 sys.dont_write_bytecode = True  # nothing is left in the tree
+sys.path.insert(0, "tests/chaos")
 import tap
-plan, flows, unasked = load("plan"), load("flows"), load("unasked")
+plan, flows, unasked, agree = load("plan"), load("flows"), load("unasked"), load("agree")
 
 
 def equal(got, wanted):
@@ -108,6 +109,26 @@ class Agent(socketserver.UnixStreamServer):
 def session(port, request, reply, request_owner="software", reply_owner="software"):
     return {"protocol": "tcp", "client": {"address": "198.18.3.10", "port": port}, "vip": {"address": "198.18.10.1", "port": 4001},
             "request": {"owner": request_owner, "packets": request, "bytes": 0}, "reply": {"owner": reply_owner, "packets": reply, "bytes": 0}}
+
+
+@tap.test
+def agree__names_who_lacks_a_session_of_a_connection_twice():
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {n: os.path.join(folder, n) for n in ("n1", "n2")}
+        whole = [session(port, 1, 1) for port in (1, 2, 3)]
+        agents = [Agent(paths["n1"], [whole, whole]), Agent(paths["n2"], [whole[:1], whole[:2]])]
+        subjects = {("tcp", "198.18.3.10", str(port)) for port in (1, 2, 3)}
+        equal(agree.lacking(paths, subjects, 0), {("tcp", "198.18.3.10", "3", "n2")})  # 2 was only on its way
+        equal([agent.answers for agent in agents], [[], []])
+
+
+@tap.test
+def agree__everybody_has_everything__is_asked_once():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "n1")
+        agent = Agent(path, [[session(1, 1, 1), session(2, 1, 1)], []])
+        equal(agree.lacking({"n1": path}, {("tcp", "198.18.3.10", "1")}, 0), set())
+        equal(len(agent.answers), 1)
 
 
 @tap.test

@@ -1160,7 +1160,11 @@ static void sync__quiet__stray_segments_are_dropped_silently(void **state)
 	stray.dst = local_of(nodes[0].family, 1, 9);
 	s = fixture_send(&nodes[0], BACKEND_PORT, &stray);
 	assert_false(s.sent || s.exception);
-	assert_int_equal(counter(0, SLU_COUNT_DROP_QUIET), 3);
+	assert_int_equal(counter(0, SLU_COUNT_DROP_ASKED), 3);
+	views[0].member_count = 1; /* nobody to ask */
+	assert_false(fixture_send(&nodes[0], BACKEND_PORT, &stray).sent);
+	assert_int_equal(counter(0, SLU_COUNT_DROP_QUIET), 1);
+	views[0].member_count = NODES;
 	advance(4 * SECOND);
 	s = fixture_send(&nodes[0], BACKEND_PORT, &stray);
 	assert_true(s.sent);
@@ -1168,6 +1172,177 @@ static void sync__quiet__stray_segments_are_dropped_silently(void **state)
 	assert_int_equal(counter(0, SLU_COUNT_DROP_LOCAL), 1);
 	stray.dst = local_of(nodes[0].family, NODES, 9); /* behind all members' */
 	assert_true(fixture_send(&nodes[0], BACKEND_PORT, &stray).exception);
+}
+
+/* ------------------------------------------------------- asking for sessions */
+
+/* A segment of a connection that this node does not know; returns whether it was answered with RST. */
+static bool is_reset(unsigned int node, uint16_t in_port, const struct flow *segment)
+{
+	struct seen s = fixture_send(&nodes[node], in_port, segment);
+
+	assert_false(s.exception);
+	assert_true(!s.sent || s.flow.flags & RST);
+	return s.sent;
+}
+
+static void ask__connection_moves_before_it_was_told__its_owner_answers(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), data = syn, arrived;
+	struct seen s;
+
+	(void)state;
+	arrived = fixture_connect(&nodes[0], &syn);
+	data.flags = ACK;
+	assert_int_equal(take(0), 0);
+	assert_false(is_reset(1, CLIENT_PORT, &data));
+	assert_int_equal(counter(1, SLU_COUNT_DROP_ASKED), 1);
+	assert_int_equal(deliver(1), 1);
+	assert_int_equal(records[0].kind, SLU_SYNC_ASK);
+	assert_int_equal(deliver(0), 1);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_ANSWERED), 1);
+	s = fixture_send(&nodes[1], CLIENT_PORT, &data);
+	assert_true(s.sent && s.checksums_right);
+	assert_int_equal(s.flow.sport, arrived.sport);
+	assert_int_equal(sessions(2), 1); /* all have heard the answer */
+}
+
+static void ask__reply_comes_to_another_node__its_owner_answers(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived, reply;
+
+	(void)state;
+	arrived = fixture_connect(&nodes[0], &syn);
+	reply = fixture_reply(&arrived, ACK);
+	assert_false(is_reset(2, BACKEND_PORT, &reply));
+	deliver(2);
+	deliver(0);
+	assert_true(fixture_send(&nodes[2], BACKEND_PORT, &reply).sent);
+	assert_int_equal(counter(2, SLU_COUNT_RST_SENT), 0);
+}
+
+static void ask__nobody_has_it__the_second_retransmission_is_answered_with_rst(void **state)
+{
+	struct flow stray = fixture_request(&nodes[0], 6, 80, ACK);
+
+	(void)state;
+	assert_false(is_reset(0, CLIENT_PORT, &stray));
+	advance(SECOND / 5);
+	assert_false(is_reset(0, CLIENT_PORT, &stray));
+	assert_int_equal(deliver(0), 1); /* once */
+	assert_int_equal(deliver(1) + deliver(2), 0);
+	advance(SECOND / 5);
+	assert_true(is_reset(0, CLIENT_PORT, &stray));
+	assert_int_equal(counter(0, SLU_COUNT_DROP_NO_SESSION), 1);
+	advance(6 * SECOND);
+	assert_false(is_reset(0, CLIENT_PORT, &stray)); /* it may exist by now */
+	assert_int_equal(take(0), 1);
+}
+
+static void ask__membership_has_changed__it_is_asked_for_again(void **state)
+{
+	struct flow stray = fixture_request(&nodes[0], 6, 80, ACK);
+
+	(void)state;
+	slu_dataplane_quiet_until(nodes[0].dp, nodes[0].now_us + 3 * SECOND);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_false(is_reset(0, CLIENT_PORT, &stray));
+		assert_int_equal(take(0), 1);
+		advance(SECOND / 2);
+	}
+}
+
+static void ask__alone__rst_comes_at_once(void **state)
+{
+	struct flow stray = fixture_request(&nodes[0], 6, 80, ACK);
+
+	(void)state;
+	views[0].member_count = 1;
+	assert_true(is_reset(0, CLIENT_PORT, &stray));
+	assert_int_equal(take(0), 0);
+}
+
+static void ask__flood__is_bounded_and_then_answered_as_before(void **state)
+{
+	struct flow stray = fixture_request(&nodes[0], 6, 80, ACK);
+	uint32_t asked = 0;
+
+	(void)state;
+	stray.sport = 1024;
+	for (uint32_t i = 0; i < 2 * SLU_ASKS_BURST; i++, stray.sport++) {
+		fixture_send(&nodes[0], CLIENT_PORT, &stray);
+		asked += take(0);
+	}
+	assert_int_equal(asked, SLU_ASKS_BURST);
+	assert_int_equal(counter(0, SLU_COUNT_DROP_NO_SESSION), SLU_ASKS_BURST);
+}
+
+static void ask__outbox_full__is_answered_as_before(void **state)
+{
+	struct flow stray = fixture_request(&nodes[0], 6, 80, ACK);
+	unsigned int silent = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 70; i++, stray.sport++)
+		silent += !is_reset(0, CLIENT_PORT, &stray);
+	assert_int_equal(silent, 63); /* of a ring of 64 */
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_OUTBOX_FULL), 7);
+}
+
+static void ask__session_is_over__nobody_answers(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), data = syn, arrived, fin;
+
+	(void)state;
+	arrived = fixture_connect(&nodes[0], &syn);
+	fin = syn;
+	fin.flags = FIN | ACK;
+	fixture_send(&nodes[0], CLIENT_PORT, &fin);
+	fin = fixture_reply(&arrived, FIN | ACK);
+	fixture_send(&nodes[0], BACKEND_PORT, &fin);
+	data.flags = ACK;
+	fixture_send(&nodes[0], CLIENT_PORT, &data);
+	take(0);
+	assert_false(is_reset(1, CLIENT_PORT, &data));
+	deliver(1);
+	assert_int_equal(take(0), 0);
+}
+
+/* Its own table is gone, the others have what they were told. */
+static void ask__owner_lacks_its_own_session__a_copy_brings_it(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived = open_synced(0, &syn);
+	uint8_t family = nodes[0].family;
+	struct seen s;
+
+	(void)state;
+	deliver(0);
+	nodes[0].now_us += SECOND;
+	fixture_destroy(&nodes[0]);
+	start_node(0, family, 1, &settings);
+	s = send_data(0, &syn);
+	assert_false(s.sent);
+	deliver(0);
+	assert_int_equal(take(1), 1);
+	assert_int_equal(records[0].kind, SLU_SYNC_REPORT);
+	give(0, records, 1);
+	s = send_data(0, &syn);
+	assert_true(s.sent);
+	assert_int_equal(s.flow.sport, arrived.sport);
+}
+
+static void ask__copies_of_a_living_owner__leave_the_answer_to_it(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	open_synced(0, &syn);
+	assert_int_equal(take(0), 1);
+	give(1, records, 1); /* node 2 did not hear of it */
+	assert_false(send_data(2, &syn).sent);
+	deliver(2);
+	assert_int_equal(take(1), 0);
+	assert_int_equal(take(0), 1);
 }
 
 /* ------------------------------------------------------------- bad records */
@@ -1188,7 +1363,7 @@ static void refuse(const struct slu_sync_record *good, void (*spoil)(struct slu_
 	{                                                                                                              \
 		statement;                                                                                             \
 	}
-SPOIL(bad_kind, r->kind = 3)
+SPOIL(bad_kind, r->kind = SLU_SYNC_ASK + 1)
 SPOIL(bad_family, r->family = 5)
 SPOIL(bad_protocol, r->protocol = 132)
 SPOIL(bad_mode, r->mode = 200)
@@ -1198,13 +1373,15 @@ SPOIL(no_client, memset(r->client, 0, 16))
 SPOIL(no_backend, memset(r->backend, 0, 16))
 SPOIL(no_local, memset(r->local, 0, 16))
 SPOIL(multicast, memset(r->client, 0xFF, 16))
+SPOIL(ask_nowhere, r->kind = SLU_SYNC_ASK; memset(r->virtual_ip, 0, 16))
+SPOIL(ask_family, r->kind = SLU_SYNC_ASK; r->family = 0)
 SPOIL(loop, memcpy(r->backend, r->client, 16); memcpy(r->local, r->virtual_ip, 16); r->backend_port = r->client_port;
 	r->local_port = r->virtual_port)
 
 static void sync__impossible_records__are_refused_and_counted(void **state)
 {
 	static void (*const all[])(struct slu_sync_record * r) = {bad_kind, bad_family, bad_protocol, bad_mode,
-		bad_state, bad_vpc, no_client, no_backend, no_local, multicast, loop};
+		bad_state, bad_vpc, no_client, no_backend, no_local, multicast, ask_nowhere, ask_family, loop};
 	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
 	struct slu_sync_record good;
 
@@ -1320,6 +1497,27 @@ static void sync__several_workers__a_copy_is_found_from_every_one(void **state)
 	}
 	assert_int_equal(sessions(1), 24);
 	assert_int_equal(counter(1, SLU_COUNT_SESSIONS_CREATED), 0);
+}
+
+static void ask__several_workers__the_one_that_has_it_answers(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), flow;
+	uint32_t by;
+
+	(void)state;
+	several_workers(0);
+	for (unsigned int i = 0; i < 3 * WORKERS; i++, syn.sport++) {
+		assert_true(send_to(0, i % WORKERS, CLIENT_PORT, &syn, &by).sent);
+		flow = syn;
+		flow.flags = ACK;
+		assert_false(is_reset(1, CLIENT_PORT, &flow));
+		deliver(1);
+		assert_int_equal(deliver(0), 1);
+		assert_true(fixture_send(&nodes[1], CLIENT_PORT, &flow).sent);
+		deliver(1); /* what it saw of the handshake */
+		deliver(0);
+	}
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_ANSWERED), 3 * WORKERS);
 }
 
 static void sync__several_workers__nat_copy_is_where_its_packets_are_sent(void **state)
@@ -1528,6 +1726,10 @@ static void sync__agent_dies__its_sessions_are_as_they_were_told(void **state)
 		assert_true(send_back(0, &arrived[i], ACK).sent);
 	seen = send_data(0, &syn);
 	fixture_assert_ip(&seen.flow.src, &arrived[1].src);
+	/* Its last words may not have left the machine: our own session is told again, the other's is not. */
+	advance(SECOND);
+	assert_int_equal(told(0, SLU_SYNC_SESSION)->creator, 1);
+	advance(SECOND);
 	assert_int_equal(take(0), 0);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_true(send_data(0, &quiet).sent);
@@ -1769,6 +1971,17 @@ int main(void)
 		BOTH(sync__backend_unknown__session_keeps_its_listener),
 		BOTH(sync__nat_session_of_linux__is_taken_with_the_client_as_local_address),
 		BOTH(sync__quiet__stray_segments_are_dropped_silently),
+		BOTH(ask__connection_moves_before_it_was_told__its_owner_answers),
+		BOTH(ask__reply_comes_to_another_node__its_owner_answers),
+		BOTH(ask__nobody_has_it__the_second_retransmission_is_answered_with_rst),
+		BOTH(ask__membership_has_changed__it_is_asked_for_again),
+		BOTH(ask__alone__rst_comes_at_once),
+		BOTH(ask__flood__is_bounded_and_then_answered_as_before),
+		BOTH(ask__outbox_full__is_answered_as_before),
+		BOTH(ask__session_is_over__nobody_answers),
+		BOTH(ask__owner_lacks_its_own_session__a_copy_brings_it),
+		BOTH(ask__copies_of_a_living_owner__leave_the_answer_to_it),
+		BOTH(ask__several_workers__the_one_that_has_it_answers),
 		BOTH(sync__impossible_records__are_refused_and_counted),
 		BOTH(sync__inbox_full__says_how_many_were_taken),
 		BOTH(sync__settings_that_make_no_sense__return_einval),

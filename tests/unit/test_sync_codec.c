@@ -168,13 +168,13 @@ static struct slu_sync_record record(uint8_t family, uint8_t mode)
 
 static const struct slu_codec_trailer plain_trailer = {.sender = 9, .epoch = 0x0102030405060708, .sequence = 5};
 
-static uint32_t write_one(uint8_t *bytes, const struct slu_sync_record *r, bool extensions)
+static uint32_t write_one(uint8_t *bytes, const struct slu_sync_record *r, uint8_t revision)
 {
 	struct slu_codec_writer w;
 
 	slu_codec_begin(&w, bytes, SLU_SYNC_WIRE_DATAGRAM_MAX, GROUP);
-	assert_int_equal(slu_codec_add(&w, r, extensions), 0);
-	return slu_codec_end(&w, extensions ? &plain_trailer : NULL);
+	assert_int_equal(slu_codec_add(&w, r, revision), 0);
+	return slu_codec_end(&w, revision ? &plain_trailer : NULL);
 }
 
 static void codec_add__every_family_mode_and_kind__reads_back_equal(void **state)
@@ -186,16 +186,30 @@ static void codec_add__every_family_mode_and_kind__reads_back_equal(void **state
 	(void)state;
 	for (uint8_t family = 4; family <= 6; family += 2)
 		for (unsigned int m = 0; m < sizeof(modes); m++)
-			for (uint8_t kind = SLU_SYNC_SESSION; kind <= SLU_SYNC_END; kind++) {
+			for (uint8_t kind = SLU_SYNC_SESSION; kind <= SLU_SYNC_ASK; kind++) {
 				struct slu_sync_record r = record(family, modes[m]);
 
 				r.kind = kind;
-				slu_codec_read(bytes, write_one(bytes, &r, true), GROUP, &in);
+				slu_codec_read(bytes, write_one(bytes, &r, SLU_SYNC_WIRE_REVISION), GROUP, &in);
 				assert_int_equal(in.verdict, SLU_CODEC_TAKEN);
 				assert_int_equal(in.record_count, 1);
 				r.sender = plain_trailer.sender;
 				assert_memory_equal(&in.records[0], &r, sizeof(r));
 			}
+}
+
+static void codec_add__question__is_of_revision_2(void **state)
+{
+	struct slu_sync_record r = record(4, SLU_MODE_FULLNAT);
+	uint8_t bytes[SLU_SYNC_WIRE_DATAGRAM_MAX];
+	struct slu_codec_writer w;
+
+	(void)state;
+	r.kind = SLU_SYNC_ASK;
+	slu_codec_begin(&w, bytes, sizeof(bytes), GROUP);
+	assert_int_equal(slu_codec_add(&w, &r, 1), -ENOTSUP);
+	assert_int_equal(w.count, 0);
+	assert_int_equal(slu_codec_add(&w, &r, 2), 0);
 }
 
 static void codec_add__without_extensions__tells_what_linux_tells_and_nothing_else(void **state)
@@ -205,7 +219,7 @@ static void codec_add__without_extensions__tells_what_linux_tells_and_nothing_el
 	struct slu_codec_writer w;
 
 	(void)state;
-	assert_int_equal(write_one(bytes, &nat, false), 8 + SLU_SYNC_WIRE_SESSION4);
+	assert_int_equal(write_one(bytes, &nat, 0), 8 + SLU_SYNC_WIRE_SESSION4);
 	slu_codec_read(bytes, 8 + SLU_SYNC_WIRE_SESSION4, GROUP, &in);
 	assert_int_equal(in.record_count, 1);
 	assert_int_equal(in.records[0].version, 0);
@@ -270,7 +284,7 @@ static void codec_read__revision_2_without_its_life__drops_the_session(void **st
 {
 	struct slu_sync_record r = record(4, SLU_MODE_FULLNAT);
 	uint8_t bytes[SLU_SYNC_WIRE_DATAGRAM_MAX];
-	uint32_t count = write_one(bytes, &r, true);
+	uint32_t count = write_one(bytes, &r, 1);
 
 	(void)state;
 	bytes[8 + SLU_SYNC_WIRE_SESSION4 + SLU_SYNC_WIRE_PARAMETER] = 2;
@@ -367,10 +381,10 @@ static void codec_add__state_that_is_not_established__is_inactive_for_linux(void
 
 	(void)state;
 	r.state = 4;
-	write_one(bytes, &r, false);
+	write_one(bytes, &r, 0);
 	assert_int_equal(bytes[8 + 6], 1);
 	r.state = 1;
-	write_one(bytes, &r, false);
+	write_one(bytes, &r, 0);
 	assert_int_equal(bytes[8 + 6], 0);
 }
 
@@ -416,7 +430,7 @@ static void codec_find_trailer__only_where_the_datagram_ends(void **state)
 		assert_false(slu_codec_find_trailer(bytes, count - 1, &found));
 		assert_false(slu_codec_find_trailer(bytes, 0, &found));
 	}
-	assert_false(slu_codec_find_trailer(bytes, write_one(bytes, &r, true) - 18, &found));
+	assert_false(slu_codec_find_trailer(bytes, write_one(bytes, &r, 1) - 18, &found));
 }
 
 int main(void)
@@ -425,6 +439,7 @@ int main(void)
 		cmocka_unit_test(codec_read__every_row_of_the_vectors__has_its_verdicts),
 		cmocka_unit_test(codec_read__every_row_cut_anywhere__stays_inside),
 		cmocka_unit_test(codec_add__every_family_mode_and_kind__reads_back_equal),
+		cmocka_unit_test(codec_add__question__is_of_revision_2),
 		cmocka_unit_test(codec_add__without_extensions__tells_what_linux_tells_and_nothing_else),
 		cmocka_unit_test(codec_add__records_that_are_none__are_refused_and_write_nothing),
 		cmocka_unit_test(codec_add__life__is_told_from_revision_2_on_and_of_whole_sessions_only),
