@@ -7,6 +7,11 @@ $(B)/tests/fuzz/fuzz_config: tests/fuzz/fuzz_config.c $(wildcard host/config/*.c
 	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^ -lyaml -ljansson
 FUZZERS += $(B)/tests/fuzz/fuzz_config
 
+$(B)/tests/fuzz/fuzz_tcp_options: tests/fuzz/fuzz_tcp_options.c lib/tcp_options.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^
+FUZZERS += $(B)/tests/fuzz/fuzz_tcp_options
+
 fuzz: $$(FUZZERS) ## parsers of bytes from outside, FUZZ_SECONDS each (20)
 	@for fuzzer in $(FUZZERS); do tests/fuzz/run.sh $$fuzzer $(FUZZ_SECONDS); done
 .PHONY: fuzz

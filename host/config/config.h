@@ -87,6 +87,7 @@ struct slu_config_listener {
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint16_t port_first, port_last;
 	enum slu_mode mode;
+	enum slu_client_address client_address;
 	uint32_t vpc;
 	char group[SLU_NAME_BYTES];
 	uint32_t group_index; /* into slu_config.groups */

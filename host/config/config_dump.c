@@ -182,6 +182,8 @@ static json_t *listener_object(const struct slu_config_listener *listener)
 	set_text(object, "protocol", listener->protocol == IPPROTO_TCP ? "tcp" : "udp");
 	json_object_set_new(object, "ports", json_sprintf("%u-%u", listener->port_first, listener->port_last));
 	set_text(object, "mode", slu_schema_modes[listener->mode]);
+	if (listener->client_address != SLU_CLIENT_ADDRESS_NONE)
+		set_text(object, "client_address", slu_schema_client_addresses[listener->client_address]);
 	set_number(object, "vpc", listener->vpc);
 	set_text(object, "group", listener->group);
 	json_object_set_new(object, "offload", offload_object(&listener->offload));

@@ -8,6 +8,7 @@
 #include "host/config/reader.h"
 #include "host/config/rules.h"
 #include "host/config/rules_parts.h"
+#include "host/config/schema.h"
 #include "host/control/ip.h"
 
 #define SUGGEST_MAX 1000u /* names compared for "did you mean" */
@@ -278,6 +279,23 @@ static void find_group(
 		listener->group, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
+/* Who sees the client's address needs no other way to learn it, and datagrams have no options. */
+static void check_client_address(struct slu_rules *rules, uint32_t index)
+{
+	const struct slu_config_listener *listener = &rules->config->listeners[index];
+	const char *word = slu_schema_client_addresses[listener->client_address];
+	char path[64];
+
+	if (listener->client_address == SLU_CLIENT_ADDRESS_NONE)
+		return;
+	if (listener->mode != SLU_MODE_FULLNAT)
+		slu_rules_refuse(rules, PATH(path, "listeners[%u].client_address", index),
+			"%s is of mode fullnat: in mode nat backends see the client itself", word);
+	if (listener->client_address == SLU_CLIENT_ADDRESS_TOA && listener->protocol == IPPROTO_UDP)
+		slu_rules_refuse(rules, PATH(path, "listeners[%u].client_address", index),
+			"toa is an option of TCP; of udp it is proxy_v2");
+}
+
 static void check_use_of_group(struct slu_rules *rules, uint32_t index, struct traits *traits)
 {
 	const struct slu_config_listener *listener = &rules->config->listeners[index];
@@ -408,6 +426,7 @@ static void check_listeners(struct slu_rules *rules, struct traits *traits)
 		const struct slu_config_listener *listener = &config->listeners[i];
 		bool found = false;
 
+		check_client_address(rules, i);
 		if (listener->group[0] != '\0')
 			find_group(rules, i, groups, config->group_count, &found);
 		if (found)

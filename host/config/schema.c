@@ -19,6 +19,10 @@ const char *const slu_schema_modes[] = {[SLU_MODE_FULLNAT] = "fullnat",
 	NULL};
 /* Of a listener. */
 static const char *const listener_modes[] = {[SLU_MODE_FULLNAT] = "fullnat", [SLU_MODE_NAT] = "nat", NULL};
+const char *const slu_schema_client_addresses[] = {[SLU_CLIENT_ADDRESS_NONE] = "none",
+	[SLU_CLIENT_ADDRESS_TOA] = "toa",
+	[SLU_CLIENT_ADDRESS_PROXY_V2] = "proxy_v2",
+	NULL};
 const char *const slu_schema_checks[] = {
 	[SLU_CHECK_NONE] = "none", [SLU_CHECK_TCP] = "tcp", [SLU_CHECK_HTTP] = "http", [SLU_CHECK_UDP] = "udp", NULL};
 
@@ -458,6 +462,8 @@ static void read_listener(
 		{"protocol", read_protocol, AT(slu_config_listener, protocol), .required = true},
 		{"ports", read_listener_ports, .required = true},
 		{"mode", slu_reader_word, AT(slu_config_listener, mode), .words = listener_modes},
+		{"client_address", slu_reader_word, AT(slu_config_listener, client_address),
+			.words = slu_schema_client_addresses},
 		{"vpc", slu_reader_u32, AT(slu_config_listener, vpc), .max = SLU_VPC_MAX},
 		{"group", slu_reader_name, AT(slu_config_listener, group), .required = true},
 		{"offload", read_offload, AT(slu_config_listener, offload)},

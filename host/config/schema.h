@@ -23,6 +23,7 @@ void slu_schema_read_shared(const struct slu_node *root, struct slu_config *conf
 extern const struct slu_timeouts slu_schema_timeouts;
 
 /* Words of the document by their C value; end with NULL. */
-extern const char *const slu_schema_schedulers[], *const slu_schema_modes[], *const slu_schema_checks[];
+extern const char *const slu_schema_schedulers[],
+	*const slu_schema_modes[], *const slu_schema_checks[], *const slu_schema_client_addresses[];
 
 #endif

@@ -54,6 +54,7 @@ static json_t *listener_object(struct slu_api *api, const struct slu_listener *l
 	set_number(object, "port_first", listener->port_first);
 	set_number(object, "port_last", listener->port_last);
 	set_text(object, "mode", slu_schema_modes[listener->mode]);
+	set_text(object, "client_address", slu_schema_client_addresses[listener->client_address]);
 	set_text(object, "group", group);
 	json_object_set_new(offload, "enabled", json_boolean(listener->offload));
 	set_number(offload, "threshold_packets", listener->offload_threshold_packets);

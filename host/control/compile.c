@@ -209,6 +209,7 @@ static int fill_listener(
 	listener->port_first = from->port_first;
 	listener->port_last = from->port_last;
 	listener->mode = from->mode;
+	listener->client_address = from->client_address;
 	listener->group = from->group_index;
 	listener->offload = from->offload.enabled;
 	listener->offload_threshold_packets = from->offload.threshold_packets;

@@ -207,6 +207,8 @@ static void compare_listeners(struct slu_difference *difference, const char *sco
 		tell(difference, "%s: ports %u-%u -> %u-%u", what, before->port_first, before->port_last,
 			after->port_first, after->port_last);
 	tell_text(difference, what, "mode", slu_schema_modes[before->mode], slu_schema_modes[after->mode]);
+	tell_text(difference, what, "client_address", slu_schema_client_addresses[before->client_address],
+		slu_schema_client_addresses[after->client_address]);
 	tell_number(difference, what, "vpc", before->vpc, after->vpc);
 	tell_text(difference, what, "group", before->group, after->group);
 	compare_offload(difference, what, &before->offload, &after->offload);

@@ -34,6 +34,8 @@ struct slu_prefix {
  * known only there: peers that run Linux IPVS tell such sessions.
  */
 enum slu_mode { SLU_MODE_FULLNAT, SLU_MODE_NAT, SLU_MODE_SNAT, SLU_MODE_EIP, SLU_MODE_DR, SLU_MODE_TUN };
+/* How backends that see a local address learn the client's (docs/client-address.md). */
+enum slu_client_address { SLU_CLIENT_ADDRESS_NONE, SLU_CLIENT_ADDRESS_TOA, SLU_CLIENT_ADDRESS_PROXY_V2 };
 enum slu_scheduler { SLU_SCHED_RR, SLU_SCHED_WRR, SLU_SCHED_WLC, SLU_SCHED_MAGLEV };
 
 struct slu_backend {
@@ -75,7 +77,8 @@ struct slu_listener {
 	uint8_t protocol;               /* 6 or 17 */
 	uint16_t port_first, port_last; /* host order, inclusive */
 	enum slu_mode mode;
-	uint32_t group; /* index into slu_generation.groups */
+	enum slu_client_address client_address; /* only in mode FULLNAT; TOA only of TCP */
+	uint32_t group;                         /* index into slu_generation.groups */
 	bool offload;
 	uint32_t offload_threshold_packets; /* from the client */
 	uint32_t max_sessions;              /* at a time, in the whole cluster; 0: no limit */

@@ -34,14 +34,18 @@ UNIT_TESTS += $(B)/tests/unit/test_packet_lib
 $(B)/tests/unit/test_packet_lib: $(B)/tests/unit/test_packet_lib.o $(B)/lib/libslu.a
 	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka
 
+UNIT_TESTS += $(B)/tests/unit/test_tcp_options
+$(B)/tests/unit/test_tcp_options: $(B)/tests/unit/test_tcp_options.o $(B)/lib/libslu.a
+	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka
+
 # Compiled whole with the sanitizers, as tests/build.mk does for its own.
 $(B)/tests/fuzz/fuzz_dataplane: tests/fuzz/fuzz_dataplane.c tests/unit/dataplane_fixture.c $(wildcard host/dataplane/*.c) \
-		lib/checksum.c lib/packet_edit.c lib/maglev.c
+		lib/checksum.c lib/packet_edit.c lib/maglev.c lib/tcp_options.c lib/proxy_v2.c
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) $(DPDK_CFLAGS) -o $@ $^ $(DPDK_LIBS) -lcmocka
 FUZZERS += $(B)/tests/fuzz/fuzz_dataplane
 $(B)/tests/fuzz/fuzz_sync_record: tests/fuzz/fuzz_sync_record.c tests/unit/dataplane_fixture.c $(wildcard host/dataplane/*.c) \
-		lib/checksum.c lib/packet_edit.c lib/maglev.c
+		lib/checksum.c lib/packet_edit.c lib/maglev.c lib/tcp_options.c lib/proxy_v2.c
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) $(DPDK_CFLAGS) -o $@ $^ $(DPDK_LIBS) -lcmocka
 FUZZERS += $(B)/tests/fuzz/fuzz_sync_record

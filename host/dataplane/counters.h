@@ -54,6 +54,12 @@
 		"sessions not taken: forwarded by DR or tunnel, or no TCP or UDP")                                     \
 	X(SYNC_BAD, "sync_bad", false, "records refused: impossible values")                                           \
 	X(SYNC_EXPIRED, "sync_expired", false, "copies that ended without a word of their owner")                      \
+	X(TOA_WRITTEN, "toa_written", false, "packets that got the client's address as option 254, repeated ones too") \
+	X(TOA_STRIPPED, "toa_stripped", false, "packets that lost an option 254 of the client's own")                  \
+	X(TOA_NO_ROOM, "toa_no_room", false, "SYNs without room for the client's address, sent without")               \
+	X(PROXY_HEADERS, "proxy_headers", false, "PROXY headers sent, repeated ones too")                              \
+	X(PROXY_HEADERS_ALONE, "proxy_headers_alone", false,                                                           \
+		"of these, those in a packet of their own: the client's had no room")                                  \
 	X(DROP_SHORT, "drop_short", true, "frame shorter than its headers")                                            \
 	X(DROP_BAD_IP, "drop_bad_ip", true, "IP version, header length or total length contradicts the frame")         \
 	X(DROP_BAD_L3_CSUM, "drop_bad_l3_csum", true, "IPv4 header checksum is wrong")                                 \
@@ -69,6 +75,8 @@
 	X(DROP_NO_LOCAL_PORT, "drop_no_local_port", true, "no free local port towards the backend")                    \
 	X(DROP_NO_PUBLIC_ADDRESS, "drop_no_public_address", true, "SNAT without an own public address of the family")  \
 	X(DROP_NO_PUBLIC_PORT, "drop_no_public_port", true, "no free public port towards the remote, or EIP's taken")  \
+	X(DROP_OPENING, "drop_opening", true,                                                                          \
+		"fragment that had to carry the client's address, or SYN while the card still has the session")        \
 	X(DROP_SNAT_NO_SESSION, "drop_snat_no_session", true, "for a public address of SNAT, no session")              \
 	X(DROP_TABLE_FULL, "drop_table_full", true, "session table full")                                              \
 	X(DROP_NO_ROUTE, "drop_no_route", true, "no route to the destination")                                         \

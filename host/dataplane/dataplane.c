@@ -367,6 +367,12 @@ static void copy_cluster(const struct slu_worker *w, uint32_t sid, struct slu_se
 	out->creator = cold->creator;
 }
 
+/* Something else stands where the card's counters do. */
+static bool is_opening(const struct slu_session_hot *hot)
+{
+	return __atomic_load_n(&hot->nexthop_epoch, __ATOMIC_ACQUIRE) == SLU_EPOCH_OPENING;
+}
+
 /* Both worlds' counters of a direction; false while a rule's counters are being added up. */
 static bool copy_counters(
 	const struct slu_session_table *t, uint32_t sid, unsigned int dir, struct slu_session_snapshot *out)
@@ -374,8 +380,12 @@ static bool copy_counters(
 	const struct slu_session_hot *hot = slu_session_table_hot(t, sid);
 	const struct slu_session_cold *cold = slu_session_table_cold(t, sid);
 	uint8_t before = __atomic_load_n(&cold->offload[dir], __ATOMIC_ACQUIRE);
+	bool opening;
 
+	opening = is_opening(hot);
 	slu_session_card_load(cold, dir, &out->card_packets[dir], &out->card_bytes[dir]);
+	if (opening || is_opening(hot))
+		out->card_packets[dir] = out->card_bytes[dir] = 0;
 	out->packets[dir] = slu_session_packets(hot, cold, dir) + out->card_packets[dir];
 	out->bytes[dir] =
 		slu_session_bytes(__atomic_load_n(&hot->bytes_nexthop[dir], __ATOMIC_ACQUIRE)) + out->card_bytes[dir];

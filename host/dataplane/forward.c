@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "host/dataplane/answer.h"
+#include "host/dataplane/client_address.h"
 
 #define HOLD_US 1000000
 #define ASK_AGAIN_US 200000
@@ -49,7 +50,8 @@ const struct slu_nexthop *slu_forward_nexthop(struct slu_worker *w, uint32_t sid
 	if (hot->nexthop_epoch != w->neigh_epoch) {
 		hot->bytes_nexthop[0] |= SLU_NEXTHOP_NONE;
 		hot->bytes_nexthop[1] |= SLU_NEXTHOP_NONE;
-		hot->nexthop_epoch = w->neigh_epoch;
+		if (hot->nexthop_epoch != SLU_EPOCH_OPENING)
+			hot->nexthop_epoch = w->neigh_epoch;
 	}
 	if ((uint16_t)hot->bytes_nexthop[dir] < w->hop_count)
 		return &w->hops[(uint16_t)hot->bytes_nexthop[dir]];
@@ -116,6 +118,49 @@ static void hold(struct slu_worker *w, struct slu_packet *p, uint32_t sid, unsig
 	slu_worker_count(w, SLU_COUNT_HELD);
 }
 
+/* What a packet of a session runs from here on, however it got here. */
+static void count_packet(
+	struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, const struct slu_packet *p)
+{
+	if (p->kind != SLU_PACKET_LATER_FRAGMENT)
+		slu_forward_observe(w, hot, sid, dir, p);
+	if (p->kind == SLU_PACKET_FIRST_FRAGMENT || p->kind == SLU_PACKET_LATER_FRAGMENT)
+		slu_worker_count(w, SLU_COUNT_FRAGMENTS);
+	slu_forward_account(w, hot, sid, dir, slu_packet_bytes(p->mbuf));
+}
+
+static void translate_and_send(struct slu_worker *w, const struct slu_session_hot *hot, unsigned int dir,
+	struct slu_packet *p, const struct slu_nexthop *hop)
+{
+	slu_forward_rewrite(
+		hot, dir, p, slu_packet_l3(p), p->kind == SLU_PACKET_LATER_FRAGMENT ? NULL : slu_packet_l4(p));
+	slu_forward_send(w, p, hop);
+}
+
+/* A packet of a session whose backend is being told who calls. */
+static void forward_opening(
+	struct slu_worker *w, struct slu_packet *p, uint32_t sid, unsigned int dir, const struct slu_nexthop *hop)
+{
+	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	struct slu_client_address_edit edit;
+	struct slu_packet alone;
+
+	if (!slu_client_address_plan(w, p, sid, dir, hop, &edit))
+		return;
+	count_packet(w, hot, sid, dir, p);
+	if (edit.alone ? !slu_client_address_split(p, &edit, &alone)
+		       : edit.any && !slu_client_address_apply(p, &edit)) {
+		slu_worker_drop(w, p->mbuf, SLU_COUNT_DROP_NO_MEMORY);
+		return;
+	}
+	if (edit.alone) {
+		slu_worker_count(w, SLU_COUNT_PROXY_HEADERS_ALONE);
+		translate_and_send(w, hot, dir, &alone, hop);
+	}
+	slu_client_address_sent(w, sid, p, &edit);
+	translate_and_send(w, hot, dir, p, hop);
+}
+
 void slu_forward_packet(struct slu_worker *w, struct slu_packet *p, uint32_t sid, unsigned int dir)
 {
 	struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
@@ -138,14 +183,12 @@ void slu_forward_packet(struct slu_worker *w, struct slu_packet *p, uint32_t sid
 		slu_answer_too_big(w, p, hop->mtu);
 		return;
 	}
-	if (p->kind != SLU_PACKET_LATER_FRAGMENT)
-		slu_forward_observe(w, hot, sid, dir, p);
-	if (p->kind == SLU_PACKET_FIRST_FRAGMENT || p->kind == SLU_PACKET_LATER_FRAGMENT)
-		slu_worker_count(w, SLU_COUNT_FRAGMENTS);
-	slu_forward_account(w, hot, sid, dir, slu_packet_bytes(p->mbuf));
-	slu_forward_rewrite(
-		hot, dir, p, slu_packet_l3(p), p->kind == SLU_PACKET_LATER_FRAGMENT ? NULL : slu_packet_l4(p));
-	slu_forward_send(w, p, hop);
+	if (unlikely(slu_client_address_concerns(hot, dir, p))) {
+		forward_opening(w, p, sid, dir, hop);
+		return;
+	}
+	count_packet(w, hot, sid, dir, p);
+	translate_and_send(w, hot, dir, p, hop);
 }
 
 /* Whether the session of a held packet still lives and has a next hop now. */

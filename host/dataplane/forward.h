@@ -20,6 +20,13 @@ void slu_forward_packet(struct slu_worker *w, struct slu_packet *p, uint32_t sid
 /* The next hop of a direction, resolved anew if the view changed. NULL: not now, or no route (*no_route). */
 const struct slu_nexthop *slu_forward_nexthop(struct slu_worker *w, uint32_t sid, unsigned int dir, bool *no_route);
 
+/* The session's next hops are resolved anew. */
+static inline void slu_forward_forget_hop(struct slu_session_hot *hot)
+{
+	if (hot->nexthop_epoch != SLU_EPOCH_OPENING)
+		hot->nexthop_epoch = 0;
+}
+
 /* Puts the Ethernet header right (VLAN tag off or on, addresses) and the packet into its transmit array. */
 void slu_forward_send(struct slu_worker *w, struct slu_packet *p, const struct slu_nexthop *hop);
 

@@ -1,5 +1,6 @@
 #include "host/dataplane/icmp.h"
 
+#include "host/dataplane/client_address.h"
 #include "host/dataplane/forward.h"
 #include "host/dataplane/sync.h"
 
@@ -103,6 +104,8 @@ static void translate_inner(const struct slu_session_table *t, struct inner *in,
 		return;
 	}
 	memcpy(in->l4, &other->sport, 4);
+	if (in->protocol == SLU_PROTO_TCP && dir == SLU_DIR_REPLY)
+		slu_client_address_restore(t, sid, in->l4);
 	if (in->protocol == SLU_PROTO_TCP && in->l4_bytes >= 18)
 		update(in->l4 + 16, l4_delta);
 	if (in->protocol == SLU_PROTO_UDP && (in->l4[6] | in->l4[7])) {

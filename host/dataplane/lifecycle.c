@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host/dataplane/client_address.h"
 #include "host/dataplane/forward.h"
 #include "host/dataplane/local_port.h"
 #include "host/dataplane/offload.h"
@@ -309,8 +310,11 @@ uint32_t slu_lifecycle_create(
 	reason = fill_reply(w, sid, l, b);
 	if (!reason)
 		reason = slu_lifecycle_publish(w, sid, l, b);
-	if (!reason)
+	if (!reason) {
+		if (unlikely(l->client_address != SLU_CLIENT_ADDRESS_NONE))
+			slu_client_address_open(w, sid, l);
 		return sid;
+	}
 	*why = (enum slu_counter)reason;
 	slu_session_table_release(&w->table, sid);
 	return 0;
@@ -525,7 +529,7 @@ static void bind_one(struct slu_worker *w, uint32_t sid, const struct slu_genera
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	uint32_t deadline = hot->last_seen + ticks(slu_lifecycle_timeout_s(g, hot, cold));
 
-	hot->nexthop_epoch = 0;
+	slu_forward_forget_hop(hot);
 	cold->timer_next = cold->timer_prev = 0;
 	slu_offload_recover(w, sid);
 	slu_sync_recover(w, sid);

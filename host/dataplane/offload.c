@@ -60,6 +60,8 @@ static bool qualifies(const struct slu_worker *w, const struct slu_session_hot *
 
 	if (!(hot->flags & SLU_SESSION_OFFLOAD) || hot->flags & (BOTH_FINS | SLU_SESSION_RST))
 		return false;
+	if (hot->nexthop_epoch == SLU_EPOCH_OPENING)
+		return false; /* the card adds nothing to packets */
 	if (!__atomic_load_n(&w->dp->offload_enabled, __ATOMIC_RELAXED))
 		return false;
 	if ((uint8_t)hot->proto_vpc == SLU_PROTO_TCP && hot->state != SLU_TCP_ESTABLISHED)

@@ -16,6 +16,9 @@
 
 #define SLU_SESSION_LAYOUT 3u
 #define SLU_SESSION_NONE_LIVE 0xFFFFu
+/* No neighbour view has this epoch: the session stays off the fast path while its backend is told who calls
+ * (client_address.h). */
+#define SLU_EPOCH_OPENING 0xFFFFu
 
 /* A tuple as it stands in a packet. IPv6 leaves the addresses zero here. */
 struct slu_tuple {
@@ -43,7 +46,7 @@ struct slu_session_hot {
 	uint64_t bytes_nexthop[2]; /* bytes << 16 | next hop index */
 	uint32_t packets_meter[2]; /* low bits of packets, above them half of the meter's number: slu_session_*() */
 	uint32_t last_seen;        /* SLU_TICK_US */
-	uint16_t nexthop_epoch;    /* of the neighbour view that the indexes belong to; 0: none */
+	uint16_t nexthop_epoch;    /* of the neighbour view that the indexes belong to; 0: none, or SLU_EPOCH_OPENING */
 	uint8_t state;
 	uint8_t flags;
 };
@@ -79,6 +82,7 @@ struct slu_session_cold {
 	uint16_t listener_live, backend_live;
 	uint32_t created;      /* SLU_TICK_US */
 	uint64_t card_low[2];  /* control thread, while the card has the direction: slu_session_card_*() */
+			       /* the first, while the session is opening: client_address.c */
 	uint32_t card_high[2]; /* the same */
 	uint32_t sync_tick;    /* when it was told, or heard of, last; before that: client's packets counted */
 	uint16_t version;      /* of the session in the cluster; 0: none yet, or Linux's */

@@ -324,7 +324,19 @@ void slu_sync_notice(struct slu_worker *w, const struct slu_session_hot *hot, ui
 		      (dir == SLU_DIR_REQUEST && has_data(p) &&
 			      ++slu_session_table_cold(&w->table, sid)->sync_tick >= s->threshold);
 	}
-	if (due)
+	/* Another node could not go on with one that is opening. */
+	if (due && hot->nexthop_epoch != SLU_EPOCH_OPENING)
+		slu_sync_first(w, sid);
+}
+
+void slu_sync_opened(struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+	const struct slu_sync_settings *s = &w->dp->sync;
+	uint32_t count = s->trigger == SLU_SYNC_AFTER_PACKETS ? slu_session_packets_low(hot, SLU_DIR_REQUEST)
+							      : slu_session_table_cold(&w->table, sid)->sync_tick;
+
+	if (hot->flags & SLU_SESSION_TELL && count >= s->threshold)
 		slu_sync_first(w, sid);
 }
 

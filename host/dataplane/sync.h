@@ -34,6 +34,9 @@ bool slu_sync_is_quiet(const struct slu_worker *w);
 uint32_t slu_sync_peek(
 	const struct slu_dataplane *dp, uint32_t worker, uint64_t hash, const struct slu_session_key *key);
 
+/* A session is not opening any longer (client_address.h): tells it if it was time. */
+void slu_sync_opened(struct slu_worker *w, uint32_t sid);
+
 /*
  * A packet of a session with SLU_SESSION_TELL, before it is counted. The trigger: so many packets of the client with
  * data, or any packet of a session that is a second old; or as Linux IPVS counts.

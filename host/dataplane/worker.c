@@ -77,7 +77,7 @@ static void forget_hops(struct slu_worker *w)
 	uint32_t sid = 0;
 
 	while (slu_session_table_next(&w->table, &sid))
-		slu_session_table_hot(&w->table, sid)->nexthop_epoch = 0;
+		slu_forward_forget_hop(slu_session_table_hot(&w->table, sid));
 }
 
 void slu_worker_refresh(struct slu_worker *w)

@@ -14,16 +14,14 @@
 static struct fixture fixtures[2];
 
 static const struct flow kinds[] = {
-	{.protocol = 6, .dport = 80, .flags = SYN},
-	{.protocol = 6, .dport = 80, .flags = ACK, .payload = 40},
-	{.protocol = 6, .dport = 80, .flags = FIN | ACK},
-	{.protocol = 6, .dport = 81, .flags = SYN},
+	{.protocol = 6, .dport = 80, .flags = SYN}, {.protocol = 6, .dport = 80, .flags = ACK, .payload = 40},
+	{.protocol = 6, .dport = 80, .flags = FIN | ACK}, {.protocol = 6, .dport = 81, .flags = SYN},
 	{.protocol = 17, .dport = 53, .payload = 60},
 	{.protocol = 17, .dport = 53, .payload = 64, .fragment = 0x2000, .id = 7},
 	{.protocol = 17, .dport = 53, .payload = 64, .fragment = 9, .id = 7},
-	{.protocol = 6, .dport = 80, .flags = SYN, .vlan = 5},
-	{.protocol = 1, .dport = 0, .payload = 64},
+	{.protocol = 6, .dport = 80, .flags = SYN, .vlan = 5}, {.protocol = 1, .dport = 0, .payload = 64},
 	{.protocol = 58, .dport = 0, .payload = 64},
+	{.protocol = 6, .dport = 80, .flags = SYN, .payload = 40}, /* for options */
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -107,9 +105,19 @@ static void check(struct fixture *f)
 		if (slu_counter_info[i].is_drop)
 			out += c[i];
 	/* Answers are sent in the packet that was dropped. */
-	out -= c[SLU_COUNT_RST_SENT] + c[SLU_COUNT_TIME_EXCEEDED_SENT] + c[SLU_COUNT_TOO_BIG_SENT];
+	out -= c[SLU_COUNT_PROXY_HEADERS_ALONE] + c[SLU_COUNT_RST_SENT] + c[SLU_COUNT_TIME_EXCEEDED_SENT] +
+	       c[SLU_COUNT_TOO_BIG_SENT];
 	if (out + f->w->held_count != c[SLU_COUNT_RX] || rte_mempool_in_use_count(fixture_pool()) != f->w->held_count)
 		abort();
+}
+
+/* The listeners are read in place. */
+static void tell_client_address(struct fixture *f, unsigned int kind)
+{
+	f->listeners[LISTENER_TCP].client_address =
+		kind <= SLU_CLIENT_ADDRESS_PROXY_V2 ? (enum slu_client_address)kind : SLU_CLIENT_ADDRESS_NONE;
+	f->listeners[LISTENER_UDP].client_address =
+		kind == SLU_CLIENT_ADDRESS_PROXY_V2 ? SLU_CLIENT_ADDRESS_PROXY_V2 : SLU_CLIENT_ADDRESS_NONE;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
@@ -124,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	in_port = data[0] >> 1 & 1;
 	f->now_us += (uint64_t)(data[0] >> 2) << 20;
 	slu_worker_tick(f->w, f->now_us);
+	tell_client_address(f, data[0] >> 2 & 3);
 	data++;
 	bytes--;
 	while (bytes >= 2 && count < FRAMES_MAX) {

@@ -228,6 +228,7 @@ lab_nginx() {
 		echo "root $LAB/www;"
 		echo "location = / { return 200 '$name\n'; }"
 		echo "location = /who { return 200 '\$remote_addr\\n'; }"
+		echo "location = /caller { return 200 '\$proxy_protocol_addr \$proxy_protocol_port\\n'; }"
 		echo 'location = /slow { alias '"$LAB/www/slow"'; limit_rate 200k; }'
 		echo '} }'
 	} >"$LAB/$name/nginx.conf"

@@ -61,7 +61,7 @@ static const struct row bad[] = {
 			"doc:5:13 listeners[0]: key name is missing", "doc:5:13 listeners[0]: key ports is missing",
 			"doc:5:13 listeners[0]: key protocol is missing",
 			"doc:5:14 listeners[0].colour: unknown key; known here: name, address, protocol, ports, mode, "
-			"vpc, "
+			"client_address, vpc, "
 			"group, offload, max_sessions, timeouts"}},
 	{"key_given_twice__is_refused", HEAD "node: a\nnode: b\n", {"doc:6:1 node: key given twice, first in line 5"}},
 	{"number_out_of_range__is_refused", HEAD "workers: 17\n",
@@ -250,6 +250,19 @@ static const struct row bad[] = {
 		 "not translated between families"}},
 	{"fullnat_without_local_address__is_refused", VERSION PORTS GROUPS "listeners: [" LISTENER "]\n",
 		{"doc:4:13 listeners[0].mode: mode fullnat needs an IPv4 address in local_addresses"}},
+	{"client_address_in_mode_nat__is_refused",
+		HEAD "listeners: [{name: l1, address: 198.18.1.100, protocol: tcp, ports: 81, mode: nat, group: web,\n"
+		     "  client_address: toa}]\n",
+		{"doc:6:19 listeners[0].client_address: toa is of mode fullnat: in mode nat backends see the client "
+		 "itself"}},
+	{"client_address_as_option_of_udp__is_refused",
+		HEAD "listeners: [{name: l1, address: 198.18.1.100, protocol: udp, ports: 81, group: web,\n"
+		     "  client_address: toa}]\n",
+		{"doc:6:19 listeners[0].client_address: toa is an option of TCP; of udp it is proxy_v2"}},
+	{"client_address_of_no_known_word__is_refused",
+		HEAD "listeners: [{name: l1, address: 198.18.1.100, protocol: tcp, ports: 81, group: web,\n"
+		     "  client_address: proxy_v1}]\n",
+		{"doc:6:19 listeners[0].client_address: must be one of none, toa, proxy_v2, not \"proxy_v1\""}},
 	{"nat_range_to_a_fixed_port__is_refused",
 		HEAD
 		"listeners: [{name: l1, address: 198.18.1.100, protocol: tcp, ports: 80-90, mode: nat, group: web}]\n",
@@ -794,20 +807,20 @@ static void json__is_read_as_yaml(void **state)
 
 static void dump__is_read_back_to_the_same_document(void **state)
 {
-	struct slu_config *config =
-		good(VERSION "eal: [--no-huge]\n"
-			     "ports: [{name: p0, device: \"d0,a=b\", index: 1, tap: t0, queues: 2, addresses: "
-			     "[198.18.1.2/24, \"fd00::2/64\"]}]\n" LOCALS "groups:\n"
-			     "- {name: a, check: {type: udp, port: 5, send: \"\\x00\\x7f\\xff\\x80a\\\"\", expect: "
-			     "\"\\xe9\\n\"}, backends: []}\n"
-			     "- {name: b, check: {type: http, status: 200-204, host: x}, scheduler: rr, backends: "
-			     "[{name: b1, address: 198.18.2.1, port: 8}]}\n"
-			     "listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 8-9, vpc: 5, group: b, "
-			     "timeouts: {udp_s: 9}, max_sessions: 5, offload: {enabled: false}}]\n"
-			     "snat: [{name: s, sources: [10.0.0.0/8], addresses: [198.18.1.70-198.18.1.71], ports: "
-			     "5000-6000, offload: {enabled: false}, timeouts: {syn_sent_s: 3}}]\n"
-			     "eip: [{name: e, public: \"fd00::9\", private: \"fd01::9\", vpc: 7}]\n"
-			     "metering: {internal: [10.0.0.0/8]}\n");
+	struct slu_config *config = good(
+		VERSION "eal: [--no-huge]\n"
+			"ports: [{name: p0, device: \"d0,a=b\", index: 1, tap: t0, queues: 2, addresses: "
+			"[198.18.1.2/24, \"fd00::2/64\"]}]\n" LOCALS "groups:\n"
+			"- {name: a, check: {type: udp, port: 5, send: \"\\x00\\x7f\\xff\\x80a\\\"\", expect: "
+			"\"\\xe9\\n\"}, backends: []}\n"
+			"- {name: b, check: {type: http, status: 200-204, host: x}, scheduler: rr, backends: "
+			"[{name: b1, address: 198.18.2.1, port: 8}]}\n"
+			"listeners: [{name: l, address: 198.18.1.9, protocol: tcp, ports: 8-9, vpc: 5, group: b, "
+			"client_address: proxy_v2, timeouts: {udp_s: 9}, max_sessions: 5, offload: {enabled: false}}]\n"
+			"snat: [{name: s, sources: [10.0.0.0/8], addresses: [198.18.1.70-198.18.1.71], ports: "
+			"5000-6000, offload: {enabled: false}, timeouts: {syn_sent_s: 3}}]\n"
+			"eip: [{name: e, public: \"fd00::9\", private: \"fd01::9\", vpc: 7}]\n"
+			"metering: {internal: [10.0.0.0/8]}\n");
 	char *text = slu_config_dump(config), *again;
 	struct slu_config *other = good(text);
 	const struct slu_config_check *check = &other->groups[0].check;
@@ -817,6 +830,7 @@ static void dump__is_read_back_to_the_same_document(void **state)
 	assert_string_equal(text, again);
 	assert_int_equal(other->listeners[0].timeouts.udp, 9);
 	assert_int_equal(other->listeners[0].max_sessions, 5);
+	assert_int_equal(other->listeners[0].client_address, SLU_CLIENT_ADDRESS_PROXY_V2);
 	assert_int_equal(other->snats[0].addresses.count, 2);
 	assert_int_equal(other->snats[0].port_last, 6000);
 	assert_int_equal(other->snats[0].timeouts.syn_sent, 3);
