@@ -38,6 +38,7 @@ RULES = {
     # PKCS#11 by p11-kit's header: it is dlopened, nothing is linked.
     "keyserver": (["include/sluice", "lib", "keyserver"], f"{C}|event2/.*|openssl/.*|yaml\\.h$|seccomp\\.h$|p11-kit/pkcs11\\.h$"),
     "tools": (["include/sluice", "tools"], f"{C}|jansson\\.h$"),
+    "tools/toa": (["tools/toa"], f"{C}|bpf/.*"),
     "tests": (["include/sluice", "lib", "hw", "driver", "host", "keyserver", "l7", "tools", "tests"], r".*"),
 }
 # One header of the driver is public.

@@ -1,4 +1,5 @@
-/* Macros of <sys/queue.h> that cppcheck, which reads no system header, needs to know. */
+/* Macros of <sys/queue.h> and <bpf/bpf_helpers.h> that cppcheck, which reads no system header, needs to know. */
+#define SEC(name)
 #define STAILQ_HEAD(name, type)                                                                                        \
 	struct name {                                                                                                  \
 		struct type *stqh_first, **stqh_last;                                                                  \
