@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include "host/dataplane/lifecycle.h"
+#include "host/dataplane/sync_record.h"
 
 #include "lib/proxy_v2.h"
 #include "lib/tcp_options.h"
@@ -547,6 +548,25 @@ static void proxy__segment_of_the_last_connection__does_not_end_the_opening(void
 	assert_true(has_header(&s));
 }
 
+static void proxy__cluster__hears_of_it_when_the_header_is_acknowledged(void **state)
+{
+	const struct slu_sync_settings settings = {
+		.trigger = SLU_SYNC_AFTER_DATA, .threshold = 2, .outbox = 64, .inbox = 64};
+	struct slu_sync_record record;
+	struct flow arrived;
+
+	(void)state;
+	assert_int_equal(slu_dataplane_set_sync(f.dp, &settings), 0);
+	arrived = begin();
+	send_client(ACK, ISN + 1, 0);
+	for (uint32_t i = 0; i < 4; i++)
+		send_client(ACK, ISN + 1 + 10 * i, 10);
+	assert_int_equal(slu_sync_take(f.dp, &record, 1), 0);
+	send_reply(&arrived, ACK, ISN + 41, 0);
+	assert_int_equal(slu_sync_take(f.dp, &record, 1), 1);
+	assert_int_equal(record.kind, SLU_SYNC_SESSION);
+}
+
 static void proxy__opening__outlives_a_view_of_neighbours_and_a_restart(void **state)
 {
 	struct flow arrived = begin();
@@ -649,6 +669,7 @@ int main(void)
 		BOTH(proxy, proxy__icmp_error_about_the_syn__has_the_clients_number),
 		BOTH(proxy, proxy__offload__waits_until_the_header_is_acknowledged),
 		BOTH(proxy, proxy__segment_of_the_last_connection__does_not_end_the_opening),
+		BOTH(proxy, proxy__cluster__hears_of_it_when_the_header_is_acknowledged),
 		BOTH(proxy, proxy__opening__outlives_a_view_of_neighbours_and_a_restart),
 		BOTH(proxy, proxy__udp__has_the_header_before_the_first_datagram_only),
 		BOTH(proxy, proxy__udp_first_datagram_too_long_or_a_fragment__is_refused_and_the_next_has_the_header),
