@@ -1,6 +1,6 @@
 #!/bin/bash
 # The demonstration: what `make demo` shows. Everything runs in network namespaces of its own and is removed at the end.
-# Usage: tools/demo.sh [card|plain|cluster|pair]; all without. Every sentence with `yes` was checked; the exit status is 0 only if all
+# Usage: tools/demo.sh [card|plain|upgrade|cluster|pair]; all without. Every sentence with `yes` was checked; the exit status is 0 only if all
 # of them were true.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 . tests/lab/cluster.sh
 . tests/lab/stamp.sh
 . tests/lab/traffic.sh
+. tests/lab/upgrade.sh
 . tests/lab/outbound.sh
 
 vip=198.18.1.100
@@ -184,6 +185,27 @@ demonstrate() {
 	[ $false_claims = 0 ]
 }
 
+# A single node on the card gets another build while connections go on.
+upgrade_act() {
+	set -e
+	lab_open
+	LAB_KEEP_LOGS=$LAB_BUILD/demo/upgrade
+	upgrade_lab card
+	set +e
+	upgrade_traffic
+	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways, a packet every 100 ms' lab_until 20 'all of them' all_count 240
+	claim 'half of them are in the card, both directions' lab_until 20 'the card' eval '[ "$(LAB_CTL card --json | jq .rules)" = 240 ]'
+	echo "       $(LAB_CTL version) serves"
+	fault 'upgrade in place'
+	claim 'the next build was started beside it, and took over' upgrade_in_place
+	echo "       $(LAB_CTL version) serves"
+	sleep 1.5
+	claim 'nobody was lost' nobody_lost
+	echo "       longest gap: $(lab_stamp_tell c gap) ms in the card, $(lab_stamp_tell s gap) ms in software; $(upgrade_said)"
+	claim 'every connection ended in order, and every byte was right' end_traffic 20
+	[ $false_claims = 0 ]
+}
+
 balanced='200 connections and 40 flows'
 
 # told WHAT SUBJECTS: the gap of what was just done, below 1 s, and nobody lost.
@@ -241,7 +263,8 @@ cluster_act() {
 	set +e
 	claim 'three nodes joined, and the router has three next hops to the listeners, IPv4 and IPv6' \
 		lab_until 20 'the cluster' cluster_is_whole
-	start_traffic s 200 4001 4002
+	start_traffic c 200 4001
+	start_traffic s 200 4002
 	claim '200 TCP connections and 40 UDP flows send stamped bytes both ways' lab_until 20 'all of them' all_count 240
 	claim 'every node has the sessions of all' every_node_has 240 5
 	claim 'the cards carry both directions of half of them, the agents the rest' lab_until 20 'cards' cards_carry_half
@@ -262,6 +285,10 @@ cluster_act() {
 	told 'n1 returned' "$balanced"
 	say_moves
 	claim 'n1 carries its share again' test "$(carried_by n1 "$LAB/after")" -ge 40
+	fault 'upgrade of n2'
+	claim 'n2 was drained, replaced by the next build, and announces itself' cluster_upgrade 2 "$LAB_NEXT" 2
+	echo "       longest gap: $(lab_stamp_tell c gap) ms in the cards, $(lab_stamp_tell s gap) ms in software"
+	told 'n2 was upgraded' "$balanced"
 	claim 'every connection ended in order, and every byte was right' end_traffic 20
 	say 'The other way: hosts inside, a server outside'
 	outbound_act
@@ -311,7 +338,7 @@ card | plain)
 	demonstrate "$1"
 	exit
 	;;
-cluster | pair)
+upgrade | cluster | pair)
 	"${1}_act"
 	exit
 	;;
@@ -323,6 +350,8 @@ say 'A client, a balancer on the simulated card, three nginx backends'
 tools/demo.sh card || status=1
 say 'The same traffic on AF_PACKET ports, with no card at all'
 tools/demo.sh plain || status=1
+say 'A node is upgraded in place'
+tools/demo.sh upgrade || status=1
 say 'A cluster: three nodes with a simulated card each, BIRD with BGP and BFD, a router with ECMP'
 tools/demo.sh cluster || status=1
 say 'Two nodes without BGP: Keepalived'

@@ -20,7 +20,7 @@ static void tell_again(const struct slu_sync_record *record)
 	struct slu_codec_writer w;
 
 	slu_codec_begin(&w, datagram, sizeof(datagram), 1);
-	assert(slu_codec_add(&w, record, true) == 0);
+	assert(slu_codec_add(&w, record, SLU_SYNC_WIRE_REVISION) == 0);
 	slu_codec_read(datagram, slu_codec_end(&w, &trailer), 1, &again);
 	assert(again.verdict == SLU_CODEC_TAKEN && again.record_count == 1 && again.has_trailer);
 	expected.sender = trailer.sender;

@@ -127,6 +127,7 @@ uint32_t slu_sync_give(struct slu_dataplane *dp, const struct slu_sync_record *r
 			dp->got[number]++;
 		dp->sender[records[i].sender] = 1;
 		dp->got_total++;
+		dp->lives += records[i].life_s != 0;
 		dp->last = records[i];
 	}
 	if (dp->room != UINT32_MAX)

@@ -23,6 +23,7 @@ struct slu_dataplane {
 	uint32_t first, count; /* the snapshot: sessions first .. first + count - 1 */
 	uint32_t room;         /* records that give() still takes */
 	uint64_t got_total;
+	uint64_t lives;                 /* of those: with a life, which revision 1 does not have */
 	uint8_t got[FAKE_SESSIONS_MAX]; /* by number */
 	uint8_t sender[256];            /* of how many (0 or more) each told */
 	struct slu_sync_record last;

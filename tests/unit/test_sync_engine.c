@@ -765,9 +765,35 @@ static void engine__older_node_joins__has_everything_and_is_told_nothing_that_it
 	}
 	assert_int_equal(nodes[3].joins, 1);
 	assert_true(all_speak(3, 1));
+	assert_int_equal(nodes[3].dp->lives, 0);
 	WAIT(2000, fake_distinct(nodes[3].dp, 0, 100) == 100);
 	WAIT(2000, fake_distinct(nodes[3].dp, 1000, number - 1000) == number - 1000);
 	assert_int_equal(newer_of_all(3), 0);
+}
+
+/* It does not join before everybody has heard it: who has not goes on in what it does not read. */
+static void engine__older_node_that_a_member_does_not_hear__waits_for_that(void **state)
+{
+	(void)state;
+	start_cluster(2);
+	WAIT(2000, all_speak(2, 2));
+	set_peers(&nodes[1], 3);
+	set_peers(&nodes[2], 3);
+	sync_network_run(2, "nft 'add table t; add chain t in { type filter hook input priority 0; }; "
+			    "add rule t in ip saddr 198.18.9.3 udp dport 8848 drop'");
+	slu_sync_join(start_old(3, 3)->sync, 0);
+	WAIT(2000, state_of(&nodes[1]).speaks == 1);
+	fake_tell(nodes[2].dp, 5000, 100);
+	pass(1500);
+	assert_int_equal(nodes[3].joins, 0);
+	assert_int_equal(state_of(&nodes[2]).speaks, 2);
+	assert_int_equal(nodes[3].dp->lives, 0);
+	nodes[2].dp->first = 5000;
+	nodes[2].dp->count = 100;
+	sync_network_run(2, "nft delete table t");
+	WAIT(3000, nodes[3].joins == 1);
+	WAIT(1000, fake_distinct(nodes[3].dp, 5000, 100) == 100);
+	assert_int_equal(nodes[3].dp->lives + newer_of_all(3), 0);
 }
 
 /* What was told in the newer revision stands in the history as it was told: the older node gets all sessions instead.
@@ -869,6 +895,7 @@ int main(void)
 		cmocka_unit_test_teardown(engine__last_old_member_is_replaced__all_speak_the_newest, stop_all),
 		cmocka_unit_test_teardown(
 			engine__older_node_joins__has_everything_and_is_told_nothing_that_it_does_not_read, stop_all),
+		cmocka_unit_test_teardown(engine__older_node_that_a_member_does_not_hear__waits_for_that, stop_all),
 		cmocka_unit_test_teardown(engine__older_node_missed_what_was_told_newer__gets_a_snapshot, stop_all),
 		cmocka_unit_test_teardown(engine__joining_node__is_fed_by_every_living_member, stop_all),
 		cmocka_unit_test_teardown(engine__feeder_that_dies__is_replaced_by_the_next, stop_all),
