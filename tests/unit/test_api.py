@@ -339,6 +339,55 @@ def node_that_is_alone__has_no_cluster_to_show_or_to_leave(agent):
         equal(agent.ctl(*arguments), (1, "", "sluicectl: this node is alone: its document has no cluster\n"))
 
 
+def metering_of(node, name, number, **others):
+    ways = {way: {"packets": number, "bytes": 100 * number} for way in ("in", "out")}
+    total = {"name": name, "id": 1, "kind": "listener", "removed": False, "since_ms": 7 * number, "internet": ways, "internal": ways}
+    return json.dumps({"node": node, "metering": [{**total, **others}]})
+
+
+@tap.test
+def metering_of_several_nodes__is_added_up_by_name_and_kind(agent):
+    text = metering_of("n1", "web", 3, removed=True) + metering_of("n2", "web", 5) + "\n" + metering_of("n3", "web", 7, kind="snat")
+    with open(agent.folder + "/metering.json", "w", encoding="ascii") as file:
+        file.write(text)
+    code, out, _ = agent.ctl("metering", "sum", agent.folder + "/metering.json", "--json")
+    result = json.loads(out)
+    equal((code, result["nodes"]), (0, ["n1", "n2", "n3"]))
+    rows = [(x["name"], x["kind"], x["removed"], x["since_ms"], x["internal"]["out"]) for x in result["metering"]]
+    equal(rows, [("web", "listener", False, 21, {"packets": 8, "bytes": 800}), ("web", "snat", False, 49, {"packets": 7, "bytes": 700})])
+    code, out, _ = agent.ctl("metering", "sum", agent.folder + "/metering.json")
+    equal((code, "web" in out), (0, True))
+
+
+@tap.test
+def metering_that_cannot_be_added_up__is_refused_with_the_reason(agent):
+    path = agent.folder + "/bad.json"
+    none = "is no answer of sluicectl metering --json"
+    for text, why in [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("[]", none),
+        ("{}", none),
+        ('{"node": "n1", "metering": [7]}', none),
+        ('{"node": 1, "metering": []}', none),
+        (metering_of("n1", "web", 1, internal={}), none),
+        (metering_of("n1", "web", 1, removed=0), none),
+        (metering_of("n1", "web", -1), none),
+        (metering_of("n1", "web", 9 * 10**16) + metering_of("n2", "web", 9 * 10**16), none),
+        (metering_of("n1", "web", 1) * 2, "has a node a second time"),
+    ]:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        equal(agent.ctl("metering", "sum", path), (1, "", f"sluicectl: {path}: {why}\n"))
+    for text in ("{", metering_of("n1", "web", 1) + "x", '{"node": "a", "node": "b"}'):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        code, out, _ = agent.ctl("metering", "sum", path)
+        equal((code, out), (1, ""))
+    equal(agent.ctl("metering", "sum", agent.folder + "/none"), (1, "", f"sluicectl: {agent.folder}/none: No such file or directory\n"))
+    equal(agent.ctl("metering", "sum")[0], 2)
+
+
 @tap.test
 def document_with_three_errors__is_refused_whole_with_all_three(agent):
     before = agent.get("/v1/config")

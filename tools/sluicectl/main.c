@@ -13,6 +13,7 @@
 
 #include "tools/sluicectl/http.h"
 #include "tools/sluicectl/show.h"
+#include "tools/sluicectl/sum.h"
 
 #define DEFAULT_SOCKET "/run/sluice/api.sock"
 #define DOCUMENT_MAX (16u << 20) /* the agent's own limit is lower, and it says so */
@@ -39,6 +40,8 @@ static const char usage_text[] =
 	"                         sessions; for each direction who forwards it, with packets and bytes\n"
 	"  outbound               NAT gateways (SNAT) and one-to-one addresses (EIP), with their traffic\n"
 	"  metering               what was forwarded for each of both, ever, by scope and direction\n"
+	"  metering sum FILE...   the same of a cluster: FILEs have what metering --json said on its nodes (\"-\": "
+	"standard input)\n"
 	"  card                   the offloading card\n"
 	"  ports                  network ports\n"
 	"  stats                  every counter\n"
@@ -362,6 +365,54 @@ static enum exit_code change_node(const struct options *options, const char *wha
 	return waited;
 }
 
+/* Adds every answer of a file, one behind the other. Tells what is wrong. */
+static bool sum_file(json_t *sum, const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	const char *why = NULL;
+	json_error_t error;
+	bool ok = file != NULL, more = false;
+
+	if (!ok)
+		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(errno));
+	while (ok) {
+		int next = getc(file);
+		json_t *answer;
+
+		if (next == EOF)
+			break;
+		if (strchr(" \t\r\n", next) != NULL)
+			continue;
+		ungetc(next, file);
+		answer = json_loadf(file, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &error);
+		ok = answer != NULL && slu_sum_add(sum, answer, &why);
+		if (!ok)
+			fprintf(stderr, "sluicectl: %s: %s\n", path, answer != NULL ? why : error.text);
+		json_decref(answer);
+		more = true;
+	}
+	if (ok && !more)
+		fprintf(stderr, "sluicectl: %s: is empty\n", path);
+	if (file != NULL && file != stdin)
+		fclose(file);
+	return ok && more;
+}
+
+static enum exit_code sum_metering(const struct options *options, int count, char *const *paths)
+{
+	json_t *sum = json_object();
+	bool ok = true;
+
+	for (int i = 0; i < count && ok; i++)
+		ok = sum_file(sum, paths[i]);
+	if (ok && options->json)
+		print_json(sum);
+	else if (ok)
+		slu_show_metering(sum);
+	json_decref(sum);
+	return ok ? DONE : REFUSED;
+}
+
 static enum exit_code run_cluster(const struct options *options, int count, char *const *arguments)
 {
 	if (count == 0)
@@ -395,6 +446,9 @@ static enum exit_code run(const struct options *options, int count, char *const 
 
 	if (count == 0)
 		return wrong_usage("a command is missing", "");
+	if (strcmp(arguments[0], "metering") == 0 && count > 1 && strcmp(arguments[1], "sum") == 0)
+		return count > 2 ? sum_metering(options, count - 2, arguments + 2)
+				 : wrong_usage("metering sum takes files", "");
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
 		if (strcmp(arguments[0], plain[i].name) == 0)
 			return count == 1 ? show(options, plain[i].target, plain[i].print)
