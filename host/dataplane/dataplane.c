@@ -540,11 +540,14 @@ uint32_t slu_dataplane_meters(
 		const struct slu_meter_area *area = dp->worker[worker]->meters.area;
 		uint32_t used = __atomic_load_n(&area->used, __ATOMIC_ACQUIRE);
 
-		for (; meter <= used && count < max; meter++, count++) {
+		for (; meter <= used && count < max; meter++) {
 			const struct slu_meter_key *key = &area->key[meter];
+			uint32_t listener_id = __atomic_load_n(&key->listener_id, __ATOMIC_ACQUIRE);
 
+			if (listener_id == SLU_METER_FREE)
+				continue;
 			out[count] = (struct slu_meter_reading){
-				key->listener_id, key->backend_id, key->internal, key->outgoing, {0}, {0}};
+				listener_id, key->backend_id, key->internal, key->outgoing, {0}, {0}};
 			for (unsigned int dir = 0; dir < 2; dir++) {
 				const struct slu_meter_count *s = &area->software[meter][dir],
 							     *c = &area->card[meter][dir];
@@ -554,6 +557,7 @@ uint32_t slu_dataplane_meters(
 				out[count].bytes[dir] = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED) +
 							__atomic_load_n(&c->bytes, __ATOMIC_RELAXED);
 			}
+			count++;
 		}
 		if (meter <= used)
 			break;

@@ -537,6 +537,32 @@ static void bind_one(struct slu_worker *w, uint32_t sid, const struct slu_genera
 	schedule(w, sid, deadline);
 }
 
+struct id_map {
+	const struct id_live *lives;
+	uint32_t count;
+};
+
+static bool is_there(const void *context, uint32_t listener_id)
+{
+	const struct id_map *map = context;
+
+	return live_of(map->lives, map->count, listener_id) != SLU_SESSION_NONE_LIVE;
+}
+
+/* Meters of listeners that are gone, and their last session with them. Without memory for it, another time. */
+static void reclaim_meters(struct slu_worker *w, const struct id_live *listeners, uint32_t count)
+{
+	const struct id_map map = {listeners, count};
+	bool *held = calloc(SLU_METERS_MAX, sizeof(*held));
+	uint32_t sid = 0;
+
+	while (held && slu_session_table_next(&w->table, &sid))
+		held[slu_session_meter(slu_session_table_hot(&w->table, sid))] = true;
+	if (held && listeners)
+		slu_meter_reclaim(&w->meters, held, is_there, &map);
+	free(held);
+}
+
 void slu_lifecycle_bind(struct slu_worker *w, const struct slu_generation *g)
 {
 	struct id_live *backends = calloc(g->live_limit + 1, sizeof(*backends));
@@ -560,6 +586,7 @@ void slu_lifecycle_bind(struct slu_worker *w, const struct slu_generation *g)
 		cold->listener_live = live_of(listeners, listener_count, cold->listener_id);
 		bind_one(w, sid, g);
 	}
+	reclaim_meters(w, listeners, listener_count);
 	free(backends);
 	free(listeners);
 }

@@ -7,9 +7,11 @@
  * grown by whenever it hears of them. So a meter never waits for a session to end
  * and nobody walks the sessions. One writer for each half, any reader.
  *
- * A meter is given for good. When too many pairs of listener and backend have had
- * one, further backends share their listener's; when those are used up too,
- * sessions are metered as nobody's (meter 0).
+ * A meter is given until the next start of the agent. Then those of listeners that
+ * are gone, and that no session points to, join into one for each listener and scope,
+ * and their places are free again. When too many pairs of listener and backend have
+ * one, further backends share their listener's; when those are used up too, sessions
+ * are metered as nobody's (meter 0).
  */
 #ifndef SLU_HOST_METER_H
 #define SLU_HOST_METER_H
@@ -22,6 +24,7 @@
 
 #define SLU_METERS_MAX (1u << SLU_METER_BITS)
 #define SLU_METERS_OF_PAIRS (SLU_METERS_MAX / 2)
+#define SLU_METER_FREE UINT32_MAX /* as listener: nobody's place */
 
 struct slu_meter_count {
 	uint64_t packets, bytes;
@@ -34,10 +37,19 @@ struct slu_meter_key {
 	uint8_t reserved[6];
 };
 
+/* What a meter and the one that it joins have together, while it does: done again if the process dies meanwhile. */
+struct slu_meter_join {
+	uint32_t from; /* 0: none is under way */
+	uint32_t to;
+	struct slu_meter_count sum[2];
+};
+
 /* In the session file, zeroed at first. Counts by enum slu_dir. */
 struct slu_meter_area {
 	uint32_t used; /* meters 1..used have been given; read by other threads */
-	uint8_t reserved[60];
+	uint32_t reserved;
+	struct slu_meter_join join;
+	uint8_t reserved_too[16];
 	struct slu_meter_key key[SLU_METERS_MAX];
 	struct slu_meter_count software[SLU_METERS_MAX][2];
 	struct slu_meter_count card[SLU_METERS_MAX][2];
@@ -47,6 +59,8 @@ struct slu_meter_area {
 struct slu_meters {
 	struct slu_meter_area *area;
 	uint32_t *places; /* open addressing: number of the meter, 0 free */
+	uint32_t free;    /* first of the free ones, each has the next one's number as backend; 0: none */
+	uint32_t free_count;
 };
 
 /* Lays meters over their part of the file. Returns 0 or -ENOMEM. */
@@ -55,6 +69,14 @@ void slu_meter_fini(struct slu_meters *meters);
 
 /* The meter of a key, made if it is new; the worker's thread, or before it runs. */
 uint32_t slu_meter_get(struct slu_meters *meters, const struct slu_meter_key *key);
+
+/*
+ * Joins the meters of each listener that is gone into one of its own. held[SLU_METERS_MAX]: those that a session has;
+ * is_there: whether a listener exists. Before the worker runs. No count is lost or there twice, whenever the process
+ * dies. Returns how many places became free.
+ */
+uint32_t slu_meter_reclaim(struct slu_meters *meters, const bool *held,
+	bool (*is_there)(const void *context, uint32_t listener_id), const void *context);
 
 /* A packet that the worker forwards. */
 static inline void slu_meter_add(struct slu_meter_area *area, uint32_t meter, unsigned int dir, uint32_t bytes)

@@ -190,6 +190,141 @@ static void meters_used_up__are_shared_by_listener_then_nobodys(void **state)
 	assert_int_equal(slu_meter_get(&f.w->meters, &again), pair);
 }
 
+static bool is_below(const void *limit, uint32_t listener_id)
+{
+	return listener_id < *(const uint32_t *)limit;
+}
+
+/* Listener id's meters of so many backends, each with packets of both worlds. Returns the last one. */
+static uint32_t fill(uint32_t listener_id, uint32_t backends, uint8_t internal)
+{
+	struct slu_meter_key key = {.listener_id = listener_id, .internal = internal};
+	uint32_t meter = 0;
+
+	for (key.backend_id = 1; key.backend_id <= backends; key.backend_id++) {
+		meter = slu_meter_get(&f.w->meters, &key);
+		for (unsigned int dir = 0; dir < 2; dir++) {
+			const struct slu_meter_count none = {0}, card = {2, 200 + dir};
+
+			slu_meter_add(f.w->meters.area, meter, dir, 100);
+			slu_meter_add_card(f.w->meters.area, meter, dir, &none, &card);
+		}
+	}
+	return meter;
+}
+
+static void assert_filled(uint32_t listener_id, uint32_t backends)
+{
+	struct slu_meter_reading r = fixture_metered(&f, listener_id, -1);
+
+	for (unsigned int dir = 0; dir < 2; dir++) {
+		assert_int_equal(r.packets[dir], 3 * backends);
+		assert_int_equal(r.bytes[dir], (300 + dir) * backends);
+	}
+}
+
+static void meters_of_listeners_that_are_gone__become_one_each_and_their_places_free(void **state)
+{
+	bool *held = calloc(SLU_METERS_MAX, sizeof(*held));
+	uint32_t limit = 10, used, last;
+
+	(void)state;
+	assert_non_null(held);
+	fill(5, 100, 0);
+	last = fill(20, 100, 0);
+	fill(20, 50, 1);
+	fill(30, 100, 0);
+	held[last] = true; /* a session still points to it */
+	used = f.w->meters.area->used;
+	/* Of 99 without a session one is left, as of 50 and of 100. */
+	assert_int_equal(slu_meter_reclaim(&f.w->meters, held, is_below, &limit), 98 + 49 + 99);
+	assert_int_equal(slu_meter_reclaim(&f.w->meters, held, is_below, &limit), 0);
+	assert_filled(5, 100);
+	assert_filled(20, 150);
+	assert_filled(30, 100);
+	assert_int_equal(fixture_metered(&f, 20, 1).packets[0], 3 * 50);
+	assert_int_equal(f.w->meters.area->key[last].backend_id, 100);
+	fill(40, 98 + 49 + 99, 0);
+	assert_int_equal(f.w->meters.area->used, used);
+	assert_filled(40, 98 + 49 + 99);
+	fill(41, 1, 0);
+	assert_int_equal(f.w->meters.area->used, used + 1);
+	/* The session is over, too. */
+	held[last] = false;
+	assert_int_equal(slu_meter_reclaim(&f.w->meters, held, is_below, &limit), 1 + 98 + 49 + 98);
+	assert_filled(20, 150);
+	assert_filled(40, 98 + 49 + 99);
+	free(held);
+}
+
+static void meters_used_up__are_given_again_after_a_reclaim(void **state)
+{
+	bool *held = calloc(SLU_METERS_MAX, sizeof(*held));
+	const struct slu_meter_key key = {.listener_id = 2, .backend_id = 1};
+	uint32_t limit = 0;
+
+	(void)state;
+	assert_non_null(held);
+	fill(1, SLU_METERS_OF_PAIRS, 0);
+	assert_int_equal(f.w->meters.area->key[slu_meter_get(&f.w->meters, &key)].backend_id, 0);
+	assert_int_equal(slu_meter_reclaim(&f.w->meters, held, is_below, &limit), SLU_METERS_OF_PAIRS - 1);
+	assert_int_equal(f.w->meters.area->key[slu_meter_get(&f.w->meters, &key)].backend_id, 1);
+	assert_filled(1, SLU_METERS_OF_PAIRS);
+	free(held);
+}
+
+/* Whatever of a join was done when the process died, the next one ends it with nothing lost or there twice. */
+static void process_killed_while_meters_join__next_one_finishes(void **state)
+{
+	struct slu_meter_area *area = f.w->meters.area;
+
+	(void)state;
+	for (unsigned int done = 0; done < 4; done++) {
+		const uint32_t id = 50 + done;
+		uint32_t from = fill(id, 2, 0), to = from - 1;
+
+		area->join = (struct slu_meter_join){.from = from, .to = to, .sum = {{6, 600}, {6, 602}}};
+		if (done > 0)
+			memcpy(area->software[to], area->join.sum, sizeof(area->join.sum));
+		if (done > 1)
+			memset(area->card[to], 0, sizeof(area->card[to]));
+		if (done > 2)
+			memset(area->software[from], 0, sizeof(area->software[from]));
+		slu_meter_fini(&f.w->meters);
+		assert_int_equal(slu_meter_init(&f.w->meters, area), 0);
+		assert_filled(id, 2);
+		assert_int_equal(area->join.from, 0);
+		assert_int_equal(f.w->meters.free_count, 1);
+		fill(90 + done, 1, 0);
+	}
+	/* What no program wrote is passed over. */
+	area->join = (struct slu_meter_join){.from = SLU_METERS_MAX + 7, .to = 1};
+	slu_meter_fini(&f.w->meters);
+	assert_int_equal(slu_meter_init(&f.w->meters, area), 0);
+	assert_filled(50, 2);
+}
+
+static void listener_removed__its_meters_are_joined_at_the_next_start(void **state)
+{
+	char file[] = "/tmp/meters_XXXXXX";
+	int fd = mkstemp(file);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(file);
+	fixture_create(&f, 4, 1, file);
+	fill(77, 5, 0); /* no listener of the fixture */
+	fill(500 + LISTENER_UDP, 5, 0);
+	fixture_destroy(&f);
+	fixture_create(&f, 4, 1, file);
+	assert_int_equal(f.w->meters.free_count, 4);
+	assert_filled(77, 5);
+	assert_filled(500 + LISTENER_UDP, 5);
+	fixture_destroy(&f);
+	unlink(file);
+}
+
 static void process_killed__next_one_goes_on_to_the_packet(void **state)
 {
 	char file[] = "/tmp/meters_XXXXXX";
@@ -247,6 +382,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			card__counters_that_grow_wrap_or_begin_again__are_each_added_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(meters_used_up__are_shared_by_listener_then_nobodys, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			meters_of_listeners_that_are_gone__become_one_each_and_their_places_free, setup, teardown),
+		cmocka_unit_test_setup_teardown(meters_used_up__are_given_again_after_a_reclaim, setup, teardown),
+		cmocka_unit_test_setup_teardown(process_killed_while_meters_join__next_one_finishes, setup, teardown),
+		cmocka_unit_test(listener_removed__its_meters_are_joined_at_the_next_start),
 		cmocka_unit_test(process_killed__next_one_goes_on_to_the_packet),
 		cmocka_unit_test_setup_teardown(
 			seeds__stand_where_nothing_was_metered_and_can_be_repeated, setup, teardown),
