@@ -35,8 +35,7 @@ RULES = {
     # SHA-256 and base64 of etcd's keys and values.
     "host/cluster": (["include/sluice", "lib", "host"], f"{C}|event2/.*|jansson\\.h$|libmnl/.*|openssl/.*"),
     "l7": (["include/sluice", "lib", "l7"], f"{C}|event2/.*|openssl/.*|yaml\\.h$|jansson\\.h$"),
-    # PKCS#11 by p11-kit's header: it is dlopened, nothing is linked.
-    "keyserver": (["include/sluice", "lib", "keyserver"], f"{C}|event2/.*|openssl/.*|yaml\\.h$|seccomp\\.h$|p11-kit/pkcs11\\.h$"),
+    "keyserver": (["include/sluice", "lib", "keyserver"], f"{C}|event2/.*|openssl/.*|yaml\\.h$|seccomp\\.h$"),
     "tools": (["include/sluice", "tools"], f"{C}|jansson\\.h$"),
     "tools/toa": (["tools/toa"], f"{C}|bpf/.*"),
     "tests": (["include/sluice", "lib", "hw", "driver", "host", "keyserver", "l7", "tools", "tests"], r".*"),
