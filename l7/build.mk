@@ -20,3 +20,7 @@ $(TEST_L7_TLS_OBJS): CFLAGS += -D_GNU_SOURCE
 $(B)/tests/unit/test_l7_tls: $(TEST_L7_TLS_OBJS) $(B)/l7/libslu_l7.a $(B)/lib/libslu.a
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(L7_LIBS)
 UNIT_TESTS += $(B)/tests/unit/test_l7_tls
+
+$(B)/tests/unit/test_l7_tls_parts: $(B)/tests/unit/test_l7_tls_parts.o $(B)/l7/libslu_l7.a
+	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_l7_tls_parts

@@ -26,6 +26,7 @@
 #include "l7/tls/listener.h"
 #include "l7/tls/policy.h"
 #include "l7/tls/stream.h"
+#include "l7/tls/ticket_refresh.h"
 #include "tests/unit/key_server_fake.h"
 #include "tests/unit/tls_material.h"
 
@@ -52,6 +53,14 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+/* What malloc() gave, from its heap and from mappings of their own. */
+static size_t allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
 }
 
 /* Turns the loop until the condition holds; fails the test if it never does. */
@@ -643,7 +652,44 @@ static void unauthenticated_key_server__is_never_asked(void **state)
 	tls_party_free(&other_name);
 }
 
+/* Rounds of clients side by side; in the middle of each one server is killed, and comes back. */
+static void key_server_killed_among_many_handshakes__loses_none(void **state)
+{
+	enum { ROUNDS = 20, SIDE_BY_SIDE = 50, ANSWERED = 10 };
+	static struct visitor visitors[SIDE_BY_SIDE];
+	static struct host hosts[SIDE_BY_SIDE];
+
+	(void)state;
+	listen_with((struct slu_tls_listener_settings){0});
+	for (int round = 0; round < ROUNDS; round++) {
+		struct key_server_fake *victim = f.servers[round % 2];
+		uint64_t answered;
+
+		RUN_UNTIL(is_connected(0) && is_connected(1));
+		answered = slu_key_client_counters(f.keys)->answered;
+		for (int i = 0; i < SIDE_BY_SIDE; i++)
+			visit(&visitors[i], &hosts[i], visitor_context(), "p256.example");
+		RUN_UNTIL(slu_key_client_counters(f.keys)->answered >= answered + ANSWERED);
+		key_server_fake_stop(victim);
+		for (int i = 0; i < SIDE_BY_SIDE; i++) {
+			RUN_UNTIL(visitors[i].outcome != 0 && (hosts[i].is_connected || hosts[i].is_closed));
+			assert_int_equal(visitors[i].outcome, 1);
+			leave(&visitors[i], &hosts[i]);
+		}
+		key_server_fake_start(victim);
+	}
+	assert_int_equal(slu_key_client_counters(f.keys)->failed, 0);
+	assert_int_equal(f.engine->counters.handshakes, ROUNDS * SIDE_BY_SIDE);
+}
+
 /* ----------------------------------------------------------- clients that go */
+
+/* Links that gave silent servers up have come back: their memory is not what is measured. */
+static void settle(void)
+{
+	for (uint32_t i = 0; i < 2; i++)
+		RUN_UNTIL(is_connected(i) && key_server_fake_connections(f.servers[i]) == 1);
+}
 
 static void clients_that_leave_while_the_key_server_works__leave_nothing(void **state)
 {
@@ -669,11 +715,14 @@ static void clients_that_leave_while_the_key_server_works__leave_nothing(void **
 		RUN_UNTIL(f.engine->counters.waiting == 0 && (host.is_closed || host.error != -EAGAIN));
 		if (!host.is_closed)
 			slu_channel_close(&host.channel);
-		if (i == SETTLED)
-			before = mallinfo2().uordblks;
+		if (i == SETTLED) {
+			settle();
+			before = allocated();
+		}
 	}
+	settle();
 	assert_true(f.engine->counters.abandoned > ROUNDS / 2);
-	assert_in_range(mallinfo2().uordblks, 0, before + (64 << 10));
+	assert_in_range(allocated(), 0, before + (64 << 10));
 }
 
 /* --------------------------------------------------------- names and protocols */
@@ -970,6 +1019,31 @@ static void ticket_keys__out_of_time__are_not_used(void **state)
 	kept = NULL;
 }
 
+static void ticket_keys__come_from_the_key_servers__and_survive_them(void **state)
+{
+	struct slu_ticket_refresh *refresh;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		key_server_fake_set_mood(f.servers[i], KEY_SERVER_REFUSES, SLU_KEY_BUSY);
+	listen_with((struct slu_tls_listener_settings){0});
+	assert_int_equal(slu_ticket_refresh_create(f.base, f.keys, &f.engine->tickets, &refresh), 0);
+	RUN_UNTIL(key_server_fake_asked(f.servers[0]) > 1 && key_server_fake_asked(f.servers[1]) > 1);
+	assert_int_equal(f.engine->tickets.count, 0);
+	for (int i = 0; i < 2; i++)
+		key_server_fake_set_mood(f.servers[i], KEY_SERVER_ANSWERS, 0);
+	RUN_UNTIL(f.engine->tickets.count == 1);
+	assert_false(visit_again(TLS1_3_VERSION, "p256.example"));
+	for (int i = 0; i < 2; i++)
+		key_server_fake_stop(f.servers[i]);
+	RUN_UNTIL(!is_connected(0) && !is_connected(1));
+	/* A session that goes on needs no key server. */
+	assert_true(visit_again(TLS1_3_VERSION, "p256.example"));
+	slu_ticket_refresh_destroy(refresh);
+	SSL_SESSION_free(kept);
+	kept = NULL;
+}
+
 /* --------------------------------------------------------- client certificates */
 
 static void client_certificates__are_asked_for_and_judged(void **state)
@@ -1057,6 +1131,38 @@ static void backend__is_verified__and_shown_a_certificate_that_the_key_server_si
 		assert_backend(&rows[i]);
 		if (i < sizeof(operations))
 			assert_int_equal(key_server_fake_last(f.servers[0]), operations[i]);
+	}
+}
+
+/* ----------------------------------------------------------------------- memory */
+
+/* Of the proxy's end alone: the other ends are freed before it is measured. */
+static void idle_connection__takes_little_memory(void **state)
+{
+	enum { MANY = 200, MAX_BYTES = 15 << 10 };
+	static struct visitor visitors[MANY];
+	static struct host hosts[MANY];
+	size_t before, bytes;
+
+	(void)state;
+	listen_with((struct slu_tls_listener_settings){0});
+	set_ticket_key(f.engine, 1, -10, 100, 200);
+	assert_served();
+	before = allocated();
+	for (int i = 0; i < MANY; i++) {
+		visit(&visitors[i], &hosts[i], visitor_context(), "p256.example");
+		RUN_UNTIL(visitors[i].outcome != 0 && hosts[i].is_connected);
+		assert_echo(&visitors[i]);
+		event_free(visitors[i].event);
+		SSL_free(visitors[i].ssl);
+	}
+	bytes = (allocated() - before) / MANY;
+	print_message("idle TLS connection: %zu bytes\n", bytes);
+	assert_in_range(bytes, 0, MAX_BYTES);
+	for (int i = 0; i < MANY; i++) {
+		close(visitors[i].fd);
+		if (!hosts[i].is_closed)
+			slu_channel_close(&hosts[i].channel);
 	}
 }
 
@@ -1195,7 +1301,10 @@ int main(int argc, char **argv)
 		TEST(broken_files__are_refused_by_name),
 		TEST(changed_listener__serves_new_connections__and_leaves_the_old),
 		TEST(sessions__are_resumed_at_another_node_with_the_same_keys),
-		TEST(ticket_keys__out_of_time__are_not_used), TEST(client_certificates__are_asked_for_and_judged),
+		TEST(ticket_keys__out_of_time__are_not_used),
+		TEST(ticket_keys__come_from_the_key_servers__and_survive_them),
+		TEST(key_server_killed_among_many_handshakes__loses_none), TEST(idle_connection__takes_little_memory),
+		TEST(client_certificates__are_asked_for_and_judged),
 		TEST(backend__is_verified__and_shown_a_certificate_that_the_key_server_signs_for),
 		TEST(much__arrives_whole_at_a_slow_reader__and_after_close),
 		TEST(end__is_told_by_close_notify__and_a_cut_is_an_error),
