@@ -4,6 +4,7 @@
 #include "host/dataplane/sync.h"
 
 #define REFUSED_RETRY_PACKETS 4096u /* of the direction's, a power of two */
+#define LEFT_TICKS 20u              /* what was told so long ago has left the node (docs/session-sync.md) */
 #define BOTH_FINS (SLU_SESSION_FIN_REQ | SLU_SESSION_FIN_REP)
 
 static uint8_t state_of(const struct slu_session_cold *cold, unsigned int dir)
@@ -107,6 +108,23 @@ static void consider(struct slu_worker *w, struct slu_session_hot *hot, struct s
 	}
 }
 
+/*
+ * The other members hear of a session before the card has it. Else it would live on in the card of an agent that dies
+ * now, and break when the network notices half a second later.
+ */
+static bool others_know(struct slu_worker *w, const struct slu_session_hot *hot, uint32_t sid)
+{
+	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	if (!w->cluster || w->cluster->member_count < 2)
+		return true;
+	if (hot->flags & SLU_SESSION_TELL)
+		slu_sync_first(w, sid); /* the card does not count towards the trigger */
+	if (!(cold->sync & SLU_SYNC_TOLD))
+		return true;
+	return !(cold->sync & SLU_SYNC_LATE) && w->now_tick - cold->sync_tick >= LEFT_TICKS;
+}
+
 void slu_offload_notice(struct slu_worker *w, struct slu_session_hot *hot, uint32_t sid, unsigned int dir, bool plain)
 {
 	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
@@ -115,7 +133,7 @@ void slu_offload_notice(struct slu_worker *w, struct slu_session_hot *hot, uint3
 		slu_worker_count(w, SLU_COUNT_RX_AFTER_OFFLOAD);
 	if ((hot->flags & BOTH_FINS) == BOTH_FINS)
 		slu_offload_take_back(w, sid);
-	else if (qualifies(w, hot, cold, dir))
+	else if (qualifies(w, hot, cold, dir) && others_know(w, hot, sid))
 		consider(w, hot, cold, sid);
 }
 

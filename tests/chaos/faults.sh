@@ -90,8 +90,18 @@ fault_heal_bird() {
 }
 
 # -- the sync network; sessions that are born meanwhile are apart --
-fault_begin_sync() {
+# Who was born in a cut on a node that died in it is known to nobody until that node is back: so the heal waits for it.
+chaos_cut() {
+	CHAOS_HEAL_DUE=
 	chaos_tell cut
+}
+
+chaos_healed() {
+	if [[ ${LANE_STATE[hard]} != idle && ${LANE_FAULT[hard]} =~ ^(node|agent)\  ]]; then CHAOS_HEAL_DUE=yes; else chaos_tell healed; fi
+}
+
+fault_begin_sync() {
+	chaos_cut
 	case $2 in
 	out) lab_wire set "sync$1" ab mcast_cut=1 ;;
 	in) lab_wire set "sync$1" ba mcast_cut=1 ;;
@@ -102,7 +112,7 @@ fault_begin_sync() {
 
 fault_heal_sync() {
 	lab_wire clear "sync$1"
-	chaos_tell healed
+	chaos_healed
 }
 
 # -- delays, duplicates, frames out of order --
@@ -127,13 +137,13 @@ fault_harm() {
 
 # -- losses; on the sync network they are a cut of a kind --
 fault_begin_loss() {
-	if [ "$2" = sync ]; then chaos_tell cut; else chaos_tell fault "loss n$1 wire"; fi
+	if [ "$2" = sync ]; then chaos_cut; else chaos_tell fault "loss n$1 wire"; fi
 	fault_harm "$@"
 }
 
 fault_heal_loss() {
 	fault_harm "$1" "$2"
-	[ "$2" = wire ] || chaos_tell healed
+	[ "$2" = wire ] || chaos_healed
 }
 
 # -- etcd: killed and started again, or only stopped: then it answers nobody --

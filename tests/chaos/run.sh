@@ -25,7 +25,7 @@ CHAOS_CLOCK=()
 declare -A CHAOS_DONE=() # kind -> faults that began and were healed
 CHAOS_AGREED=0 CHAOS_MOVED=0 CHAOS_SPLIT=0 CHAOS_ON_CARD=0 CHAOS_SLOWEST_MS=0
 CHAOS_TROUBLE=()
-CHAOS_LOOK_US=0 CHAOS_EVIDENCE=
+CHAOS_LOOK_US=0 CHAOS_EVIDENCE='' CHAOS_HEAL_DUE=''
 RANDOM=$((SEED % 32768))
 
 # Lanes: what they do (idle, hold, return), the fault, and until when.
@@ -260,6 +260,8 @@ lane_return() {
 			return 0
 		fi
 		echo "${CHAOS_HIT_US}e-6 $(now_us)e-6 $CHAOS_HIT" >>"$LAB/log/hard.txt"
+		[ -z "$CHAOS_HEAL_DUE" ] || chaos_tell healed
+		CHAOS_HEAL_DUE=
 		((took_ms <= CHAOS_SLOWEST_MS)) || CHAOS_SLOWEST_MS=$took_ms
 		say "hard: whole again after $took_ms ms; longest gap $(lab_stamp_gap "${CHAOS_JUDGES[@]}") ms, lost so far $(chaos_lost)"
 	fi

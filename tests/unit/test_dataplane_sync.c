@@ -398,7 +398,15 @@ static void sync__threshold_one__tells_with_the_first_packet_of_udp(void **state
 	told(0, SLU_SYNC_SESSION);
 }
 
-static void sync__request_goes_to_the_card__is_told_before(void **state)
+static bool asks_for_the_card(unsigned int node)
+{
+	struct slu_offload_request request;
+
+	slu_worker_offload_flush(nodes[node].w);
+	return slu_offload_next(nodes[node].dp, &request);
+}
+
+static void sync__request_goes_to_the_card__is_told_and_sent_before(void **state)
 {
 	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
 
@@ -406,9 +414,28 @@ static void sync__request_goes_to_the_card__is_told_before(void **state)
 	slu_offload_enable(nodes[0].dp, true);
 	fixture_connect(&nodes[0], &syn);
 	assert_true(send_data(0, &syn).sent);
-	assert_int_equal(take(0), 0);
-	slu_worker_offload_flush(nodes[0].w);
+	assert_false(asks_for_the_card(0));
 	told(0, SLU_SYNC_SESSION);
+	advance(SECOND / 100);
+	assert_true(send_data(0, &syn).sent);
+	assert_false(asks_for_the_card(0));
+	advance(SECOND / 50);
+	assert_true(send_data(0, &syn).sent);
+	assert_true(asks_for_the_card(0));
+	assert_int_equal(take(0), 0);
+}
+
+static void sync__request_goes_to_the_card_of_a_node_that_is_alone__waits_for_nothing(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+
+	(void)state;
+	views[0].member_count = 1;
+	slu_offload_enable(nodes[0].dp, true);
+	fixture_connect(&nodes[0], &syn);
+	assert_true(send_data(0, &syn).sent);
+	assert_true(asks_for_the_card(0));
+	told(0, SLU_SYNC_SESSION); /* for who joins */
 }
 
 static void sync__outbox_full__counts_and_tells_later(void **state)
@@ -655,6 +682,8 @@ static void sync__card_carries_the_packets__refreshes_go_on(void **state)
 	slu_offload_enable(nodes[0].dp, true);
 	open_synced(0, &syn);
 	deliver(0);
+	advance(SECOND / 10);
+	assert_true(send_data(0, &syn).sent);
 	slu_worker_offload_flush(nodes[0].w);
 	while (slu_offload_next(nodes[0].dp, &request))
 		assert_true(slu_offload_done(nodes[0].dp, request.session, (enum slu_dir)request.dir, true));
@@ -778,6 +807,7 @@ static void sync__end_while_the_card_has_it__waits_for_the_card(void **state)
 	end = records[0];
 	end.kind = SLU_SYNC_END;
 	end.version++;
+	advance(SECOND / 10);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_true(send_data(1, &syn).sent);
 	slu_worker_offload_flush(nodes[1].w);
@@ -1020,6 +1050,8 @@ static void sync__session_that_yields__leaves_its_replies_alone_to_the_card(void
 	open_synced(0, &syn);
 	advance(2 * SECOND);
 	arrived = open_synced(1, &syn);
+	advance(SECOND / 10);
+	assert_true(send_data(1, &syn).sent);
 	slu_worker_offload_flush(nodes[1].w);
 	while (slu_offload_next(nodes[1].dp, &request))
 		assert_true(slu_offload_done(nodes[1].dp, request.session, (enum slu_dir)request.dir, true));
@@ -1937,7 +1969,8 @@ int main(void)
 		BOTH(sync__linux_trigger__counts_every_packet_of_the_client),
 		BOTH(sync__udp__is_told_after_threshold_packets_of_the_client),
 		BOTH(sync__threshold_one__tells_with_the_first_packet_of_udp),
-		BOTH(sync__request_goes_to_the_card__is_told_before),
+		BOTH(sync__request_goes_to_the_card__is_told_and_sent_before),
+		BOTH(sync__request_goes_to_the_card_of_a_node_that_is_alone__waits_for_nothing),
 		BOTH(sync__outbox_full__counts_and_tells_later),
 		BOTH(sync__fin_of_the_client__is_told_at_once),
 		BOTH(sync__halves_of_a_close_on_two_nodes__make_a_whole_one),
