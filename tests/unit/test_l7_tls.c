@@ -6,12 +6,16 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,7 +131,8 @@ static int start(void **state)
 	event_add(f.tick, &tick);
 	tls_material_create(&f.material);
 	tls_material_issue(&f.material, "keys", TLS_P256, "DNS:keys.example", &f.server_party);
-	tls_material_issue(&f.material, "worker", TLS_P256, "DNS:worker.example", &f.worker_party);
+	tls_material_issue(
+		&f.material, "worker", TLS_P256, "DNS:worker.example,URI:spiffe://sluice/worker", &f.worker_party);
 	for (int i = 0; i < TLS_KINDS; i++) {
 		char names[128];
 
@@ -388,9 +393,8 @@ static uint64_t assert_refused(int alert)
 
 /* --------------------------------------------------------------- handshakes */
 
-static void handshake__of_each_version_and_key__is_signed_by_the_key_server(void **state)
+static void assert_all_kinds(void)
 {
-	(void)state;
 	listen_with((struct slu_tls_listener_settings){0});
 	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
 		for (int kind = 0; kind < TLS_KINDS; kind++) {
@@ -410,6 +414,12 @@ static void handshake__of_each_version_and_key__is_signed_by_the_key_server(void
 			assert_echo(&visitor);
 			leave(&visitor, &host);
 		}
+}
+
+static void handshake__of_each_version_and_key__is_signed_by_the_key_server(void **state)
+{
+	(void)state;
+	assert_all_kinds();
 	assert_int_equal(key_server_fake_asked(f.servers[0]) + key_server_fake_asked(f.servers[1]), 2 * TLS_KINDS);
 }
 
@@ -1267,6 +1277,75 @@ static void rubbish__from_a_client_ends_the_handshake(void **state)
 	}
 }
 
+/* --------------------------------------------------------- the real key server */
+
+#ifndef SLUICE_KEYD
+#define SLUICE_KEYD "build/bin/sluice-keyd"
+#endif
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in address = key_server_fake_address(f.servers[0]);
+
+	key_server_fake_stop(f.servers[0]);
+	return ntohs(address.sin_port);
+}
+
+static pid_t start_keyd(uint16_t port)
+{
+	char path[TLS_MATERIAL_PATH];
+	pid_t process;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/secrets", f.material.folder);
+	file = fopen(path, "w");
+	fprintf(file, "%064d\n", 7);
+	fclose(file);
+	chmod(path, 0600);
+	snprintf(path, sizeof(path), "%s/keyd.yaml", f.material.folder);
+	file = fopen(path, "w");
+	fprintf(file, "listen: 127.0.0.1:%u\naudit: audit.log\n", port);
+	fprintf(file, "tls: {certificate: keys.pem, key: keys.key, client_ca: ca.pem}\n");
+	fprintf(file, "tickets: {secrets: secrets, period_s: 3600}\nkeys:\n");
+	for (int i = 0; i < TLS_KINDS; i++)
+		fprintf(file, "  - {name: %s, file: %s.key%s}\n", kind_names[i], kind_names[i],
+			i == TLS_RSA2048 ? ", rsa_premaster: true" : "");
+	fprintf(file, "clients:\n  - {identity: 'spiffe://sluice/worker', keys: ['*'], tickets: web}\n");
+	fclose(file);
+	process = fork();
+	if (process == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
+		execl(SLUICE_KEYD, SLUICE_KEYD, "-c", path, (char *)NULL);
+		_exit(127);
+	}
+	assert_true(process > 0);
+	return process;
+}
+
+static void real_key_server__signs_for_every_key_and_gives_ticket_keys(void **state)
+{
+	struct slu_ticket_refresh *refresh;
+	pid_t process = start_keyd(free_port());
+
+	(void)state;
+	key_server_fake_stop(f.servers[1]);
+	RUN_UNTIL(!is_connected(1));
+	RUN_UNTIL(is_connected(0));
+	assert_all_kinds();
+	assert_int_equal(slu_key_client_counters(f.keys)->answered, 2 * TLS_KINDS);
+	assert_int_equal(slu_ticket_refresh_create(f.base, f.keys, &f.engine->tickets, &refresh), 0);
+	RUN_UNTIL(f.engine->tickets.count > 0);
+	slu_ticket_refresh_destroy(refresh);
+	assert_false(visit_again(TLS1_3_VERSION, "p256.example"));
+	assert_true(visit_again(TLS1_3_VERSION, "p256.example"));
+	SSL_SESSION_free(kept);
+	kept = NULL;
+	assert_int_equal(kill(process, SIGKILL), 0);
+	assert_int_equal(waitpid(process, NULL, 0), process);
+	RUN_UNTIL(!is_connected(0));
+	assert_refused(ALERT_INTERNAL_ERROR);
+}
+
 /* ---------------------------------------------------------------- the provider */
 
 static void provider__takes_no_key_over_that_is_not_its_own(void **state)
@@ -1308,7 +1387,9 @@ int main(int argc, char **argv)
 		TEST(backend__is_verified__and_shown_a_certificate_that_the_key_server_signs_for),
 		TEST(much__arrives_whole_at_a_slow_reader__and_after_close),
 		TEST(end__is_told_by_close_notify__and_a_cut_is_an_error),
-		TEST(rubbish__from_a_client_ends_the_handshake), TEST(provider__takes_no_key_over_that_is_not_its_own)};
+		TEST(rubbish__from_a_client_ends_the_handshake),
+		TEST(real_key_server__signs_for_every_key_and_gives_ticket_keys),
+		TEST(provider__takes_no_key_over_that_is_not_its_own)};
 
 	if (argc == 2)
 		cmocka_set_test_filter(argv[1]);
