@@ -24,3 +24,8 @@ UNIT_TESTS += $(B)/tests/unit/test_l7_tls
 $(B)/tests/unit/test_l7_tls_parts: $(B)/tests/unit/test_l7_tls_parts.o $(B)/l7/libslu_l7.a
 	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_l7_tls_parts
+
+$(B)/bin/sluice-l7: $(B)/l7/main.o $(B)/l7/libslu_l7.a
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LDFLAGS) $(L7_LIBS)
+PROGRAMS += $(B)/bin/sluice-l7
