@@ -29,3 +29,10 @@ $(B)/bin/sluice-l7: $(B)/l7/main.o $(B)/l7/libslu_l7.a
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ $(LDFLAGS) $(L7_LIBS)
 PROGRAMS += $(B)/bin/sluice-l7
+
+$(B)/tests/fuzz/fuzz_l7_http1: tests/fuzz/fuzz_l7_http1.c $(addprefix l7/,http1/head.c http1/chunked.c http1/body.c http/message.c io/buffer.c)
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -D_GNU_SOURCE -o $@ $^
+FUZZERS += $(B)/tests/fuzz/fuzz_l7_http1
+
+tests/e2e/test_l7_smuggling.py: $(B)/bin/sluice-l7

@@ -411,19 +411,14 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	site = site_load(self.path, &text, &bytes);
-	if (site != NULL && site->workers != self.workers) {
+	if (site != NULL && site->workers != self.workers)
 		say("%s: workers cannot change from %u to %u in a reload; upgrade instead (SIGUSR2)", self.path,
 			self.workers, site->workers);
-		slu_site_drop(site);
-		free(text);
-		site = NULL;
-	}
-	if (site == NULL || places_open(site) != 0) {
+	if (site == NULL || site->workers != self.workers || places_open(site) != 0) {
 		say("sluice-l7: reload refused; what was served is served on");
-		if (site != NULL) {
+		if (site != NULL)
 			slu_site_drop(site);
-			free(text);
-		}
+		free(text);
 		return;
 	}
 	document = memfd_create("site", MFD_CLOEXEC);

@@ -74,33 +74,6 @@ static void read_server(
 	server->weight = row.weight;
 }
 
-static void read_check(struct slu_reader *reader, yaml_node_t *node, void *target, const struct slu_reader_field *field)
-{
-	static const struct slu_reader_field fields[] = {
-		{"path", slu_reader_text, AT(slu_site_check, path), .min = 1, .max = 1024, .required = true},
-		{"host", slu_reader_text, AT(slu_site_check, host), .min = 1, .max = 255},
-		{"interval_ms", slu_reader_u32, AT(slu_site_check, interval_ms), .min = 100, .max = MS_MAX},
-		{"timeout_ms", slu_reader_u32, AT(slu_site_check, timeout_ms), .min = 100, .max = 60000},
-		{"rise", slu_reader_u32, AT(slu_site_check, rise), .min = 1, .max = 100},
-		{"fall", slu_reader_u32, AT(slu_site_check, fall), .min = 1, .max = 100},
-		{"status_min", slu_reader_u32, AT(slu_site_check, status_min), .min = 100, .max = 599},
-		{"status_max", slu_reader_u32, AT(slu_site_check, status_max), .min = 100, .max = 599},
-	};
-	struct slu_site_check *check = target;
-
-	(void)field;
-	*check = (struct slu_site_check){.on = true,
-		.interval_ms = 2000,
-		.timeout_ms = 1000,
-		.rise = 2,
-		.fall = 3,
-		.status_min = 200,
-		.status_max = 399};
-	slu_reader_mapping(reader, node, check, fields, COUNT(fields));
-	if (check->path != NULL && (check->path[0] != '/' || strpbrk(check->path, " \t\n") != NULL))
-		slu_reader_refuse(reader, node, "path must begin with '/' and have no blanks");
-}
-
 static bool token_only(const char *text)
 {
 	for (; *text != '\0'; text++)
@@ -147,7 +120,6 @@ static void read_group(struct slu_reader *reader, yaml_node_t *node, void *targe
 		{"slow_start_ms", slu_reader_u32, AT(slu_site_group, slow_start_ms), .min = 0, .max = MS_MAX},
 		{"outlier_failures", slu_reader_u32, AT(slu_site_group, outlier_failures), .min = 0, .max = 1000},
 		{"outlier_ms", slu_reader_u32, AT(slu_site_group, outlier_ms), .min = 1, .max = MS_MAX},
-		{"check", read_check, AT(slu_site_group, check)},
 	};
 	struct slu_site_group *group = target;
 
@@ -340,15 +312,12 @@ struct listener_row {
 static void read_listener(
 	struct slu_reader *reader, yaml_node_t *node, void *target, const struct slu_reader_field *field)
 {
-	static const char *const protocols[] = {"http", "https", NULL};
+	static const char *const protocols[] = {"http", NULL};
 	static const struct slu_reader_field fields[] = {
 		{"name", slu_reader_name, AT(listener_row, listener.name), .required = true},
 		{"address", slu_reader_text, AT(listener_row, endpoint.address), .min = 1, .max = 45, .required = true},
 		{"port", slu_reader_u32, AT(listener_row, endpoint.port), .min = 1, .max = 65535, .required = true},
 		{"protocol", slu_reader_word, AT(listener_row, protocol), .words = protocols, .required = true},
-		{"certificates", LIST(listener_row, listener.certificates, listener.certificate_count, char *,
-					 slu_reader_texts, 1, 1000)},
-		{"tls_policy", slu_reader_text, AT(listener_row, listener.tls_policy), .min = 1, .max = 63},
 		{"idle_ms", slu_reader_u32, AT(listener_row, listener.idle_ms), .min = 1, .max = MS_MAX},
 		{"head_ms", slu_reader_u32, AT(listener_row, listener.head_ms), .min = 1, .max = MS_MAX},
 		{"body_ms", slu_reader_u32, AT(listener_row, listener.body_ms), .min = 1, .max = MS_MAX},
@@ -376,12 +345,7 @@ static void read_listener(
 	(void)field;
 	slu_reader_mapping(reader, node, &row, fields, COUNT(fields));
 	endpoint_take(reader, node, &row.endpoint, &row.listener.address);
-	row.listener.tls = row.protocol == 1;
 	*listener = row.listener;
-	if (listener->tls && listener->certificate_count == 0)
-		slu_reader_refuse(reader, node, "an https listener needs certificates");
-	if (!listener->tls && listener->certificate_count > 0)
-		slu_reader_refuse(reader, node, "certificates are for https listeners");
 	if (row.group == NULL)
 		return;
 	/* The group of all other requests is one more rule, which has no condition. */

@@ -28,11 +28,7 @@ static void listener_free(struct slu_site_listener *listener)
 {
 	for (uint32_t i = 0; i < listener->rule_count; i++)
 		rule_free(&listener->rules[i]);
-	for (uint32_t i = 0; i < listener->certificate_count; i++)
-		free(listener->certificates[i]);
 	free(listener->rules);
-	free(listener->certificates);
-	free(listener->tls_policy);
 }
 
 void slu_site_drop(struct slu_site *site)
@@ -45,8 +41,6 @@ void slu_site_drop(struct slu_site *site)
 		free(site->groups[i].hash_name);
 		free(site->groups[i].cookie);
 		free(site->groups[i].servers);
-		free(site->groups[i].check.path);
-		free(site->groups[i].check.host);
 	}
 	free(site->listeners);
 	free(site->groups);

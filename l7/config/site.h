@@ -32,13 +32,6 @@ enum slu_site_scheduler { SLU_SITE_WRR, SLU_SITE_WLC, SLU_SITE_HASH };
 enum slu_site_hash_key { SLU_SITE_HASH_SOURCE, SLU_SITE_HASH_PATH, SLU_SITE_HASH_HEADER, SLU_SITE_HASH_COOKIE };
 enum slu_site_sticky { SLU_SITE_STICKY_NONE, SLU_SITE_STICKY_INSERT };
 
-struct slu_site_check {
-	bool on;
-	char *path, *host;
-	uint32_t interval_ms, timeout_ms, rise, fall;
-	uint32_t status_min, status_max;
-};
-
 struct slu_site_group {
 	char name[SLU_SITE_NAME_BYTES];
 	int scheduler; /* enum slu_site_scheduler */
@@ -54,7 +47,6 @@ struct slu_site_group {
 	uint32_t slow_start_ms;
 	uint32_t outlier_failures; /* in a row that eject a server; 0: never */
 	uint32_t outlier_ms;
-	struct slu_site_check check;
 };
 
 enum slu_site_match { SLU_SITE_MATCH_HEADER, SLU_SITE_MATCH_QUERY, SLU_SITE_MATCH_COOKIE };
@@ -95,7 +87,7 @@ struct slu_site_rule {
 struct slu_site_listener {
 	char name[SLU_SITE_NAME_BYTES];
 	struct slu_site_address address;
-	bool tls;
+	bool tls; /* no document says so yet */
 	uint32_t idle_ms, head_ms,
 		body_ms;    /* of the client: between requests, for a head, between two reads of a body */
 	uint32_t tunnel_ms; /* of silence in both directions */
@@ -104,9 +96,6 @@ struct slu_site_listener {
 	uint32_t requests_max;       /* on one connection */
 	struct slu_site_rule *rules; /* in the order of their precedence; the last one matches all, or none does */
 	uint32_t rule_count;
-	char **certificates;
-	uint32_t certificate_count;
-	char *tls_policy;
 };
 
 struct slu_site {

@@ -216,7 +216,7 @@ static void reload(struct slu_worker *worker, int document)
 static void on_word(evutil_socket_t fd, short what, void *arg)
 {
 	struct slu_worker *worker = arg;
-	struct slu_handover_word word;
+	struct slu_handover_word word = {0};
 	int fds[SLU_HANDOVER_FDS_MAX];
 	int count = slu_handover_receive(fd, &word, fds);
 
