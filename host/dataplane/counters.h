@@ -48,6 +48,7 @@
 	X(SYNC_TOMBSTONED, "sync_tombstoned", false, "late records of sessions that have ended")                       \
 	X(SYNC_TOMBSTONES_FULL, "sync_tombstones_full", false, "tombstones given up early for newer ones")             \
 	X(SYNC_CONFLICT, "sync_conflict", false, "records whose tuples another session has")                           \
+	X(SYNC_CONTRADICTED, "sync_contradicted", false, "ends of our sessions that others told: we tell them anew")   \
 	X(SYNC_ORPHAN, "sync_orphan", false, "sessions taken without their listener or backend being known")           \
 	X(SYNC_NO_ROOM, "sync_no_room", false, "sessions not taken: the table is full")                                \
 	X(SYNC_UNSUPPORTED, "sync_unsupported", false,                                                                 \

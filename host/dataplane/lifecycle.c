@@ -569,6 +569,7 @@ void slu_lifecycle_bind(struct slu_worker *w, const struct slu_generation *g)
 	struct id_live *listeners = calloc(g->listener_live_limit + 1, sizeof(*listeners));
 	uint32_t backend_count = 0, listener_count = 0, sid = 0;
 
+	w->bound_tick = w->now_tick;
 	for (uint32_t i = 0; backends && i < g->live_limit; i++)
 		if (g->by_live[i])
 			backends[backend_count++] = (struct id_live){g->by_live[i]->id, (uint16_t)i};

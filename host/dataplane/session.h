@@ -75,6 +75,7 @@ enum slu_sync_flag {
 	SLU_SYNC_YIELDED = 0x04, /* an older session has the request's tuple: only the reply's entry exists */
 	SLU_SYNC_FOREIGN = 0x08, /* what stands here came from another node */
 	SLU_SYNC_ENDED = 0x10,   /* its owner has ended it; it waits for the card */
+	SLU_SYNC_LEFT = 0x20, /* an earlier process left it, and nobody was seen to use it since: perhaps it is over */
 };
 
 struct slu_session_cold {

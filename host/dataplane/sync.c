@@ -452,7 +452,7 @@ static void look_after_yielded(struct slu_worker *w, uint32_t sid)
 void slu_sync_due(struct slu_worker *w, uint32_t sid)
 {
 	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
-	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	uint32_t third;
 	bool used;
 
@@ -463,6 +463,8 @@ void slu_sync_due(struct slu_worker *w, uint32_t sid)
 	if (cold->sync & SLU_SYNC_YIELDED)
 		look_after_yielded(w, sid);
 	third = owner_ticks(w, sid) / 3;
+	if (!slu_sync_is_left_over(w, sid))
+		cold->sync &= (uint8_t)~SLU_SYNC_LEFT; /* ticks wrap: not to be asked again much later */
 	used = (int32_t)(__atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED) - cold->sync_tick) > 0;
 	if (cold->sync & SLU_SYNC_LATE || (used && w->now_tick - cold->sync_tick + SLOT_TICKS >= third - third / 8))
 		announce(w, sid, false);
@@ -479,10 +481,20 @@ void slu_sync_recover(struct slu_worker *w, uint32_t sid)
 	} else if (!(cold->sync & SLU_SYNC_TOLD)) {
 		hot->flags |= SLU_SESSION_TELL;
 		cold->sync_tick = 0;
-	} else if (!(cold->sync & (SLU_SYNC_FOREIGN | SLU_SYNC_ENDED)) &&
-		   w->now_tick - cold->sync_tick < RETELL_TICKS) {
-		cold->sync |= SLU_SYNC_LATE; /* the record may have died with the process, on its way out */
+	} else {
+		cold->sync |= SLU_SYNC_LEFT;
+		if (!(cold->sync & (SLU_SYNC_FOREIGN | SLU_SYNC_ENDED)) &&
+			w->now_tick - cold->sync_tick < RETELL_TICKS)
+			cold->sync |= SLU_SYNC_LATE; /* the record may have died with the process, on its way out */
 	}
+}
+
+bool slu_sync_is_left_over(const struct slu_worker *w, uint32_t sid)
+{
+	const struct slu_session_hot *hot = slu_session_table_hot(&w->table, sid);
+
+	return slu_session_table_cold(&w->table, sid)->sync & SLU_SYNC_LEFT &&
+	       (int32_t)(__atomic_load_n(&hot->last_seen, __ATOMIC_RELAXED) - w->bound_tick) < 0;
 }
 
 /* ------------------------------------------------------------------ set-up */

@@ -74,6 +74,12 @@ uint32_t slu_sync_deadline(struct slu_worker *w, uint32_t sid, uint32_t deadline
 /* A session that an earlier process left. */
 void slu_sync_recover(struct slu_worker *w, uint32_t sid);
 
+/*
+ * Whether nobody used or told a session since an earlier process left it: the others may have ended it meanwhile. It
+ * goes on as any other until a member tells of another session that has its client.
+ */
+bool slu_sync_is_left_over(const struct slu_worker *w, uint32_t sid);
+
 /* The key of a session's tombstone, from the hashes of its keys. */
 static inline uint64_t slu_sync_tombstone_key(uint64_t request_hash, uint64_t reply_hash)
 {

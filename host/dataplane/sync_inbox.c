@@ -392,7 +392,7 @@ static bool wins(const struct slu_worker *w, const struct job *j, uint32_t sid)
 	const struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
 	int32_t later = (int32_t)(j->created - cold->created);
 
-	if (slu_lifecycle_finished(hot))
+	if (slu_lifecycle_finished(hot) || slu_sync_is_left_over(w, sid))
 		return true;
 	/* One node makes the next session only when the last one is over; we missed its end. */
 	if (j->record->creator && j->record->creator == cold->creator)
@@ -465,11 +465,18 @@ static bool is_buried(struct slu_worker *w, const struct job *j)
 	return r->age_ms == 0 || (int32_t)(j->created - stone->created_tick) <= INCARNATION_TICKS;
 }
 
-/* Gives the request's tuple of a session away. */
+/*
+ * Gives the request's tuple of a session away. One of an earlier process that nobody knows of any more ends with it:
+ * its client has gone on to another. If it lives all the same, a member tells of it again.
+ */
 static void yield(struct slu_worker *w, uint32_t sid)
 {
+	bool left_over = slu_sync_is_left_over(w, sid);
+
 	slu_session_table_yield(&w->table, sid);
-	if (slu_session_table_hot(&w->table, sid)->flags & SLU_SESSION_OFFLOADED)
+	if (left_over)
+		end_copy(w, sid);
+	else if (slu_session_table_hot(&w->table, sid)->flags & SLU_SESSION_OFFLOADED)
 		slu_offload_take_back(w, sid);
 }
 
@@ -648,22 +655,39 @@ static void apply_report(struct slu_worker *w, const struct job *j)
 		slu_sync_changed(w, sid);
 }
 
+/*
+ * Who could not hear us took our session for its own, saw no packet of it, and ended it. All who heard that end have
+ * buried it under that version: a newer one brings it back.
+ */
+static void contradict(struct slu_worker *w, uint32_t sid, const struct slu_sync_record *r)
+{
+	struct slu_session_cold *cold = slu_session_table_cold(&w->table, sid);
+
+	slu_worker_count(w, SLU_COUNT_SYNC_CONTRADICTED);
+	if (!r->version || cold->sync & SLU_SYNC_ENDED)
+		return;
+	__atomic_store_n(&cold->version, r->version, __ATOMIC_RELEASE);
+	slu_sync_changed(w, sid);
+}
+
 static void apply_end(struct slu_worker *w, const struct job *j)
 {
 	const struct slu_sync_record *r = j->record;
-	const struct slu_session_hot *hot;
 	const struct slu_session_cold *cold;
 	struct slu_session_hot ended = {.proto_vpc = r->protocol, .state = r->state};
 	uint32_t sid = known(w, j);
 
 	if (sid) {
-		hot = slu_session_table_hot(&w->table, sid);
 		cold = slu_session_table_cold(&w->table, sid);
-		if (news_of(j, cold) == NEWS_STALE || slu_sync_is_owner(w, sid)) {
+		if (news_of(j, cold) == NEWS_STALE) {
 			slu_worker_count(w, SLU_COUNT_SYNC_STALE);
 			return;
 		}
-		ended.state = hot->state;
+		if (slu_sync_is_owner(w, sid)) {
+			contradict(w, sid, r);
+			return;
+		}
+		ended.state = slu_session_table_hot(&w->table, sid)->state;
 	}
 	slu_sync_bury(w, slu_sync_tombstone_key(j->request_hash, j->reply_hash), r->version, j->created,
 		slu_session_tick((uint64_t)slu_tcp_state_timeout_s(NULL, r->protocol, ended.state) * 1000000));

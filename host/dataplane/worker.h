@@ -79,6 +79,7 @@ struct slu_worker {
 	uint16_t neigh_epoch;
 	uint16_t hop_count;
 	uint32_t now_tick;
+	uint32_t bound_tick; /* when the sessions of an earlier process were taken over */
 	uint64_t now_us;
 	struct slu_session_table table;
 	struct slu_meters meters;

@@ -903,7 +903,55 @@ static void sync__nobody_else_ends_what_is_ours(void **state)
 	records[0].sender = 2;
 	give(0, records, 1);
 	assert_int_equal(sessions(0), 1);
+	assert_int_equal(counter(0, SLU_COUNT_SYNC_CONTRADICTED), 1);
+	/* An end that we know better than is nothing to answer. */
+	told(0, SLU_SYNC_SESSION);
+	records[0].kind = SLU_SYNC_END;
+	records[0].version -= 2;
+	give(0, records, 1);
+	assert_int_equal(sessions(0), 1);
+	assert_int_equal(take(0), 0);
 	assert_int_equal(counter(0, SLU_COUNT_SYNC_STALE), 1);
+}
+
+/*
+ * Node 0 hears nobody for longer than a time-out, owns everything by its own lights, and ends what it sees no packet
+ * of. Its end, heard when the cut is over, must take the session from nobody.
+ */
+static void sync__cut_longer_than_a_timeout__owner_brings_back_what_the_other_side_ended(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived;
+	struct slu_sync_record end;
+	struct seen s;
+
+	(void)state;
+	arrived = open_synced(1, &syn);
+	deliver(1);
+	for (uint32_t p = 0; p < views[0].prefix_count; p++)
+		views[0].prefix[p].owner = 1;
+	for (unsigned int second = 0; second < 1300; second += 10) {
+		advance(10 * SECOND);
+		assert_true(send_data(1, &syn).sent);
+		for (uint32_t n = take(1), i = 0; i < n; i++)
+			give(2, &records[i], 1);
+	}
+	assert_int_equal(sessions(0), 0);
+	end = *told(0, SLU_SYNC_END);
+	for (uint32_t p = 0; p < views[0].prefix_count; p++)
+		views[0].prefix[p].owner = views[0].prefix[p].home;
+	give(2, &end, 1);
+	assert_int_equal(sessions(2), 0); /* it knows no better */
+	give(1, &end, 1);
+	assert_int_equal(sessions(1), 1);
+	assert_int_equal(deliver(1), 1);
+	for (unsigned int node = 0; node < NODES; node++) {
+		assert_int_equal(sessions(node), 1);
+		s = send_data(node, &syn);
+		assert_true(s.sent);
+		fixture_assert_ip(&s.flow.src, &arrived.src);
+		assert_int_equal(s.flow.sport, arrived.sport);
+		assert_true(send_back(node, &arrived, ACK).sent);
+	}
 }
 
 static void sync__adopted_prefix__gives_no_local_ports(void **state)
@@ -1781,6 +1829,139 @@ static void sync__agent_dies__its_sessions_are_as_they_were_told(void **state)
 	unlink(file);
 }
 
+/* Node 0 has a connection, and keeps its sessions in a file. */
+static struct flow open_on_file(char *file, const struct flow *syn)
+{
+	uint8_t family = nodes[0].family;
+	struct flow arrived;
+
+	assert_int_not_equal(mkstemp(file), -1);
+	fixture_destroy(&nodes[0]);
+	fixture_create(&nodes[0], family, 1, file);
+	nodes[0].locals[0] = local_of(family, 0, 4);
+	nodes[0].locals[1] = local_of(family, 0, 5);
+	assert_int_equal(slu_dataplane_set_sync(nodes[0].dp, &settings), 0);
+	slu_dataplane_publish_cluster(nodes[0].dp, &views[0]);
+	fixture_publish(&nodes[0]);
+	arrived = open_synced(0, syn);
+	deliver(0);
+	return arrived;
+}
+
+/* What node 1 has to tell while node 0 is dead. */
+static uint32_t tell_survivor(void)
+{
+	uint32_t count = take(1);
+
+	give(2, records, count);
+	return count;
+}
+
+/* What a node answers to one that joins. */
+static void feed(unsigned int from, unsigned int to)
+{
+	uint64_t cursor = 0;
+	uint32_t count = slu_sync_snapshot(nodes[from].dp, &cursor, records, RECORDS_MAX);
+
+	give(to, records, count);
+}
+
+/*
+ * Node 0 dies; its connection ends at node 1, and the client makes the next one from the same port. What stands in the
+ * file of node 0, which is older, must not get the client's packets when it returns.
+ */
+static void sync__old_session_file__gives_way_to_what_the_others_tell(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), next;
+	char file[] = "/dev/shm/slu_sync_XXXXXX";
+	struct seen s;
+
+	(void)state;
+	open_on_file(file, &syn);
+	move_prefix(0, 1);
+	advance(5 * SECOND);
+	assert_true(send_flags(1, &syn, RST).sent);
+	assert_int_equal(tell_survivor(), 1);
+	for (unsigned int second = 0; second < 30; second++) { /* of a session in CLOSE */
+		fixture_advance(&nodes[1], SECOND);
+		fixture_advance(&nodes[2], SECOND);
+		tell_survivor();
+	}
+	assert_int_equal(sessions(1) + sessions(2), 0);
+	next = open_synced(1, &syn);
+	assert_int_equal(tell_survivor(), 1);
+	nodes[0].now_us = nodes[1].now_us;
+	die_and_return(&nodes[0], file, true);
+	assert_int_equal(only_session(0).state, SLU_TCP_ESTABLISHED);
+	feed(1, 0);
+	move_prefix(0, 0);
+	assert_int_equal(sessions(0), 1);
+	for (unsigned int node = 0; node < NODES; node++) {
+		s = send_data(node, &syn);
+		assert_true(s.sent);
+		fixture_assert_ip(&s.flow.src, &next.src);
+		assert_int_equal(s.flow.sport, next.sport);
+		assert_true(send_back(node, &next, ACK).sent);
+	}
+	/* Nobody hears of it again. */
+	advance(1300 * SECOND);
+	for (uint32_t n = take(0), i = 0; i < n; i++)
+		assert_int_not_equal(records[i].kind, SLU_SYNC_SESSION);
+	unlink(file);
+}
+
+/* The same, but the connection lives, and another node made a second one of the same client: both stay. */
+static void sync__old_session_file__keeps_what_the_others_know(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN), arrived[2];
+	char file[] = "/dev/shm/slu_sync_XXXXXX";
+	struct slu_sync_record second;
+	struct seen s;
+
+	(void)state;
+	arrived[0] = open_on_file(file, &syn);
+	advance(2 * SECOND);
+	restart_sync(1, &settings); /* it has heard of nothing */
+	fixture_advance(&nodes[1], 2 * SECOND);
+	arrived[1] = open_synced(1, &syn);
+	second = *told(1, SLU_SYNC_SESSION);
+	give(2, &second, 1);
+	die_and_return(&nodes[0], file, true);
+	give(0, &second, 1); /* comes before the word of the first */
+	assert_int_equal(sessions(0), 1);
+	feed(2, 0);
+	assert_int_equal(sessions(0), 2);
+	s = send_data(0, &syn);
+	assert_true(s.sent);
+	fixture_assert_ip(&s.flow.src, &arrived[0].src);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_true(send_back(0, &arrived[i], ACK).sent);
+	unlink(file);
+}
+
+/* The successor has told more of a session than the file of its owner knows. */
+static void sync__old_session_file__does_not_overwrite_what_is_newer(void **state)
+{
+	struct flow syn = fixture_request(&nodes[0], 6, 80, SYN);
+	char file[] = "/dev/shm/slu_sync_XXXXXX";
+
+	(void)state;
+	open_on_file(file, &syn);
+	move_prefix(0, 1);
+	advance(2 * SECOND);
+	assert_true(send_flags(1, &syn, FIN | ACK).sent);
+	assert_int_equal(tell_survivor(), 1);
+	die_and_return(&nodes[0], file, true);
+	assert_int_equal(only_session(0).state, SLU_TCP_ESTABLISHED);
+	feed(0, 2);
+	assert_int_equal(counter(2, SLU_COUNT_SYNC_STALE), 1);
+	assert_int_equal(only_session(2).state, SLU_TCP_CLOSE_WAIT);
+	feed(1, 0);
+	assert_int_equal(only_session(0).state, SLU_TCP_CLOSE_WAIT);
+	assert_int_equal(only_session(0).version, only_session(2).version);
+	unlink(file);
+}
+
 /* ------------------------------------------------------------- convergence */
 
 static uint32_t chance(uint32_t below)
@@ -1992,6 +2173,7 @@ int main(void)
 		BOTH(sync__owner_comes_back__takes_what_is_newer_from_a_snapshot),
 		BOTH(sync__report_of_an_unknown_session__brings_it_to_its_owner),
 		BOTH(sync__nobody_else_ends_what_is_ours),
+		BOTH(sync__cut_longer_than_a_timeout__owner_brings_back_what_the_other_side_ended),
 		BOTH(sync__adopted_prefix__gives_no_local_ports),
 		BOTH(sync__two_sessions_of_one_client_tuple__the_older_gets_the_requests),
 		BOTH(sync__as_old_as_each_other__the_smaller_node_wins),
@@ -2025,6 +2207,9 @@ int main(void)
 		BOTH(sync__consumer_sleeps__its_descriptor_wakes_it_once),
 		BOTH(sync__worker_sleeps__records_wake_it),
 		BOTH(sync__agent_dies__its_sessions_are_as_they_were_told),
+		BOTH(sync__old_session_file__gives_way_to_what_the_others_tell),
+		BOTH(sync__old_session_file__keeps_what_the_others_know),
+		BOTH(sync__old_session_file__does_not_overwrite_what_is_newer),
 		BOTH(sync__records_lost_repeated_and_reordered__nodes_agree_in_the_end),
 	};
 
