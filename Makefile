@@ -23,7 +23,7 @@ COSIM_TESTS :=
 E2E_TESTS := $(addprefix tests/e2e/,test_lab.sh test_etcd.sh test_cluster_limit.sh test_forward_plain.sh test_forward_card.sh test_health.sh test_malformed.sh test_stop.sh \
 	test_client_address_plain.sh test_client_address_card.sh test_client_address_cluster.sh test_kill.sh test_outbound_plain.sh test_outbound_card.sh test_metering.sh \
 	test_upgrade_plain.sh test_upgrade_card.sh test_upgrade.sh \
-	test_cluster.sh test_cluster_even.sh test_cluster_keepalived.sh test_cluster_outbound.sh test_cluster_metering.sh test_chaos.sh test_ipvs_interop.sh test_ipvs_switch.sh test_l7_smuggling.py)
+	test_cluster.sh test_cluster_faults.sh test_cluster_even.sh test_cluster_keepalived.sh test_cluster_outbound.sh test_cluster_metering.sh test_chaos.sh test_ipvs_interop.sh test_ipvs_switch.sh test_l7_smuggling.py)
 # For `make lint`: targets of the rooms; include options and generated files that their C code needs.
 LINTS :=
 LINT_INCLUDES :=

@@ -181,7 +181,7 @@ static int begin_sync(struct slu_cluster *cluster)
 	event_add(cluster->tick, &period);
 	slu_cluster_self_tell(cluster);
 	slu_cluster_members_tell(cluster);
-	slu_sync_join(cluster->sync, 0);
+	slu_sync_join(cluster->sync);
 	return 0;
 }
 

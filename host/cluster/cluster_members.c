@@ -96,12 +96,6 @@ static bool hear(struct slu_cluster *cluster, struct slu_cluster_peer *peer)
 		return false;
 	peer->told = true;
 	slu_usage_hear(cluster->usage, peer->id, counts, (uint32_t)count, peer->status.turn, slu_clock_ms());
-	if (peer->missed) {
-		peer->missed = false;
-		/* One that is only joining itself has nothing that we lack. */
-		if (peer->status.joined && cluster->joined)
-			slu_sync_join(cluster->sync, peer->id);
-	}
 	return slu_members_mark(&cluster->members, peer->id, true, peer->status.announces);
 }
 
@@ -129,7 +123,6 @@ void slu_cluster_members_on_change(void *context, uint8_t id, bool alive)
 		return;
 	slu_info("cluster: member %u (%s) %s", id, member->name, alive ? "lives" : "is not heard any more");
 	peer->told = false;
-	peer->missed = alive;
 	if (!alive)
 		slu_usage_forget(cluster->usage, id);
 	changed = slu_members_mark(&cluster->members, id, alive, false);

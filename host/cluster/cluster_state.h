@@ -16,8 +16,7 @@
 /* What is known of a member beside struct slu_member; by the same index. */
 struct slu_cluster_peer {
 	uint8_t id;
-	bool told;   /* status is its */
-	bool missed; /* it was not heard for a while: its sessions are asked for when its status is known */
+	bool told; /* status is its */
 	struct slu_node_status status;
 };
 

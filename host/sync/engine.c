@@ -3,7 +3,6 @@
 #include "host/sync/engine.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +84,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct slu_sync *sync = arg;
 	struct slu_sync_peer_address peers[SLU_ENGINE_PEERS_MAX];
-	bool changed, stop, all, from[256];
+	bool changed, stop, all;
 	uint32_t count;
 
 	(void)what;
@@ -96,17 +95,12 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	all = sync->join_all;
 	count = sync->new_peer_count;
 	memcpy(peers, sync->new_peers, sizeof(peers));
-	memcpy(from, sync->join_from, sizeof(from));
-	memset(sync->join_from, 0, sizeof(sync->join_from));
 	sync->peers_changed = sync->join_all = false;
 	pthread_mutex_unlock(&sync->lock);
 	if (changed)
 		slu_peers_replace(sync, peers, count);
 	if (all)
 		slu_peers_join_all(sync);
-	for (unsigned int id = 1; id < 256; id++)
-		if (from[id])
-			slu_peers_join_from(sync, (uint8_t)id);
 	if (stop)
 		event_base_loopbreak(sync->base);
 }
@@ -173,7 +167,7 @@ static int open_sockets(struct slu_sync *sync)
 {
 	sync->if_index = if_nametoindex(sync->options.interface);
 	sync->multicast = slu_socket_open_multicast(&sync->options);
-	return sync->multicast < 0 ? sync->multicast : slu_feed_open(sync);
+	return sync->multicast < 0 ? sync->multicast : slu_feed_listen(sync);
 }
 
 static int start_thread(struct slu_sync *sync)
@@ -208,7 +202,7 @@ int slu_sync_create(struct event_base *base, struct slu_dataplane *dp, const str
 		return result ? result : -ENOMEM;
 	pthread_mutex_init(&sync->lock, NULL);
 	LIST_INIT(&sync->feeds);
-	sync->multicast = sync->wake_fd = sync->told_fd = -1;
+	sync->multicast = sync->wake_fd = sync->told_fd = sync->interface.netlink = -1;
 	sync->options = *options;
 	if (sync->options.revision == 0)
 		sync->options.revision = SLU_SYNC_WIRE_REVISION;
@@ -221,6 +215,8 @@ int slu_sync_create(struct event_base *base, struct slu_dataplane *dp, const str
 		result = open_told(sync, base);
 	if (!result)
 		result = open_base(sync);
+	if (!result)
+		result = slu_interface_open(sync); /* from now on nothing is missed */
 	if (!result)
 		result = open_sockets(sync);
 	if (!result)
@@ -266,6 +262,7 @@ void slu_sync_destroy(struct slu_sync *sync)
 	slu_feed_close(sync);
 	slu_outgoing_close(sync);
 	slu_incoming_close(sync);
+	slu_interface_close(sync);
 	free_event(sync->tick);
 	free_event(sync->wake);
 	free_event(sync->told_event);
@@ -295,13 +292,10 @@ void slu_sync_set_peers(struct slu_sync *sync, const struct slu_sync_peer_addres
 	signal_fd(sync->wake_fd);
 }
 
-void slu_sync_join(struct slu_sync *sync, uint8_t from)
+void slu_sync_join(struct slu_sync *sync)
 {
 	pthread_mutex_lock(&sync->lock);
-	if (from)
-		sync->join_from[from] = true;
-	else
-		sync->join_all = true;
+	sync->join_all = true;
 	pthread_mutex_unlock(&sync->lock);
 	signal_fd(sync->wake_fd);
 }

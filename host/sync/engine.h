@@ -5,6 +5,7 @@
 #ifndef SLU_HOST_SYNC_ENGINE_H
 #define SLU_HOST_SYNC_ENGINE_H
 
+#include <net/if.h>
 #include <pthread.h>
 #include <sys/queue.h>
 #include <time.h>
@@ -32,6 +33,12 @@ struct slu_history;
 /* Counters are written by the sync thread and read by any. */
 #define SLU_ENGINE_COUNT(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
 
+/* What one member says of another. */
+struct slu_engine_sender {
+	uint8_t id;
+	uint64_t epoch, sequence;
+};
+
 struct slu_engine_peer {
 	struct slu_sync_peer_address address;
 	struct slu_sync_peer_state count;
@@ -40,12 +47,18 @@ struct slu_engine_peer {
 	bool alive, joined;
 	/* What it told and we do not have. */
 	bool want_all;          /* every session that it has */
-	bool asked;             /* by slu_sync_join() for this member: `joined` is told */
+	uint64_t known_epoch;   /* in it it fed this node, or was heard before it had anything */
 	uint64_t gap_from;      /* from this sequence on; 0: nothing */
 	bool gap_certain;       /* it came and was lost here: the replay window does not know */
 	uint64_t not_before_ms; /* next try */
 	uint32_t failures;      /* in a row */
 	struct slu_fetch *fetch;
+	/* How far it has heard the others, as it said when it was asked last. */
+	struct slu_engine_sender senders[SLU_ENGINE_PEERS_MAX];
+	uint32_t sender_count;
+	uint64_t compare_ms; /* when to compare that with what came here; 0: not */
+	/* What it told up to here came with the sessions of a member that had heard it. */
+	uint64_t fed_epoch, fed_sequence;
 	uint16_t text_bytes; /* lock */
 	uint8_t text[SLU_SYNC_WIRE_TEXT_MAX];
 };
@@ -78,6 +91,14 @@ struct slu_incoming {
 	uint8_t buffer[SLU_ENGINE_BATCH][SLU_ENGINE_PAYLOAD];
 };
 
+/* The interface that all this goes over, and whether our sockets still belong to it. */
+struct slu_interface {
+	char name[IF_NAMESIZE];
+	int netlink;
+	struct event *change, *retry;
+	bool gone;
+};
+
 struct slu_joining {
 	bool active;
 	uint64_t started_ms, sessions;
@@ -95,6 +116,7 @@ enum slu_engine_event_kind { SLU_ENGINE_MEMBER, SLU_ENGINE_JOINED };
 struct slu_sync {
 	struct slu_sync_options options; /* texts and key are not kept */
 	unsigned int if_index;
+	struct slu_interface interface;
 	struct slu_dataplane *dp;
 	struct slu_sync_events events;
 	struct slu_auth *auth; /* NULL: without a key */
@@ -122,7 +144,6 @@ struct slu_sync {
 	struct slu_sync_peer_address new_peers[SLU_ENGINE_PEERS_MAX];
 	uint32_t new_peer_count;
 	bool peers_changed, stop, join_all;
-	bool join_from[256];
 	uint16_t text_bytes;
 	uint8_t text[SLU_SYNC_WIRE_TEXT_MAX];
 	/* To it. */
@@ -152,6 +173,8 @@ void slu_outgoing_heartbeat(struct slu_sync *sync);
 
 /* incoming.c */
 int slu_incoming_open(struct slu_sync *sync);
+/* Reads from the multicast socket, which is another one now. */
+int slu_incoming_watch(struct slu_sync *sync);
 void slu_incoming_close(struct slu_sync *sync);
 /* One datagram as it came from the wire: verified, read, counted; its records are in in.datagram, given in part. */
 void slu_incoming_take(struct slu_sync *sync, const uint8_t *bytes, uint32_t count);
@@ -167,7 +190,11 @@ void slu_peers_agree(struct slu_sync *sync);
 /* Who fell silent; what is to be fetched. */
 void slu_peers_tick(struct slu_sync *sync, uint64_t now_ms);
 void slu_peers_join_all(struct slu_sync *sync);
-void slu_peers_join_from(struct slu_sync *sync, uint8_t id);
+/* A member's heartbeat has come. */
+void slu_peers_status(struct slu_sync *sync, struct slu_engine_peer *peer, bool joined);
+/* A member that is being asked says how far it has heard another; all: it was asked for everything. */
+void slu_peers_sender(
+	struct slu_sync *sync, struct slu_engine_peer *peer, const struct slu_engine_sender *sender, bool all);
 /* A fetch has ended; ok: with everything that was asked for. */
 void slu_peers_fetched(struct slu_sync *sync, struct slu_engine_peer *peer, bool ok, uint64_t sessions);
 
@@ -178,7 +205,12 @@ uint64_t slu_fetch_from(const struct slu_fetch *fetch);
 uint32_t slu_fetch_ms(const struct slu_fetch *fetch); /* since its start */
 
 /* feed.c: answers members that ask. */
-int slu_feed_open(struct slu_sync *sync);
+int slu_feed_listen(struct slu_sync *sync);          /* again, too */
+void slu_feed_accept(struct slu_sync *sync, int fd); /* a member has connected */
 void slu_feed_close(struct slu_sync *sync);
+
+/* interface.c */
+int slu_interface_open(struct slu_sync *sync);
+void slu_interface_close(struct slu_sync *sync);
 
 #endif

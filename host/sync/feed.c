@@ -173,17 +173,12 @@ static void on_ended(void *context, const char *why)
 	free_feed(feed);
 }
 
-static void on_accept(
-	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int bytes, void *arg)
+void slu_feed_accept(struct slu_sync *sync, int fd)
 {
-	struct slu_sync *sync = arg;
 	struct slu_feed *feed = sync->feed_count < FEEDS_MAX ? calloc(1, sizeof(*feed)) : NULL;
 	const struct slu_stream_user user = {
 		.context = feed, .ready = on_ready, .frame = on_frame, .drained = on_drained, .ended = on_ended};
 
-	(void)listener;
-	(void)address;
-	(void)bytes;
 	if (!feed) {
 		close(fd);
 		return;
@@ -199,10 +194,24 @@ static void on_accept(
 	sync->feed_count++;
 }
 
-int slu_feed_open(struct slu_sync *sync)
+static void on_accept(
+	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int bytes, void *arg)
 {
-	int fd = slu_socket_open_listener(&sync->options);
+	(void)listener;
+	(void)address;
+	(void)bytes;
+	slu_feed_accept(arg, fd);
+}
 
+int slu_feed_listen(struct slu_sync *sync)
+{
+	int fd;
+
+	/* Two cannot have the port. */
+	if (sync->listener)
+		evconnlistener_free(sync->listener);
+	sync->listener = NULL;
+	fd = slu_socket_open_listener(&sync->options, sync->if_index);
 	if (fd < 0)
 		return fd;
 	sync->listener =

@@ -87,16 +87,17 @@ static void take_senders(struct slu_fetch *fetch, const uint8_t *payload, uint32
 {
 	struct slu_sync_wire_sender sender;
 
+	fetch->peer->sender_count = 0;
 	for (; bytes >= sizeof(sender); payload += sizeof(sender), bytes -= (uint32_t)sizeof(sender)) {
-		struct slu_engine_peer *peer;
+		struct slu_engine_sender told;
 		uint64_t epoch, sequence;
 
 		memcpy(&sender, payload, sizeof(sender));
 		memcpy(&epoch, sender.epoch, sizeof(epoch));
 		memcpy(&sequence, sender.sequence, sizeof(sequence));
-		peer = slu_peers_find(fetch->sync, sender.id);
-		if (peer && slu_replay_learn(&peer->replay, be64toh(epoch), be64toh(sequence)))
-			SLU_ENGINE_COUNT(peer->count.epoch, peer->replay.epoch - peer->count.epoch);
+		told = (struct slu_engine_sender){
+			.id = sender.id, .epoch = be64toh(epoch), .sequence = be64toh(sequence)};
+		slu_peers_sender(fetch->sync, fetch->peer, &told, fetch->from == 0);
 	}
 }
 

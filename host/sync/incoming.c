@@ -129,7 +129,7 @@ static void take_heartbeat(struct slu_sync *sync, struct slu_engine_peer *p)
 {
 	const struct slu_codec_datagram *d = &sync->in.datagram;
 
-	p->joined = d->heartbeat.flags & SLU_SYNC_WIRE_JOINED;
+	slu_peers_status(sync, p, d->heartbeat.flags & SLU_SYNC_WIRE_JOINED);
 	__atomic_store_n(&p->count.speaks, d->heartbeat.speaks ? d->heartbeat.speaks : 1, __ATOMIC_RELAXED);
 	if (p->count.revision != d->heartbeat.revision) {
 		__atomic_store_n(
@@ -275,13 +275,23 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	receive(sync);
 }
 
-int slu_incoming_open(struct slu_sync *sync)
+int slu_incoming_watch(struct slu_sync *sync)
 {
 	struct slu_incoming *in = &sync->in;
 
+	if (in->readable)
+		event_free(in->readable);
 	in->readable = event_new(sync->base, sync->multicast, EV_READ | EV_PERSIST, on_readable, sync);
-	in->retry = evtimer_new(sync->base, on_retry, sync);
-	return in->readable && in->retry && event_add(in->readable, NULL) == 0 ? 0 : -ENOMEM;
+	if (!in->readable)
+		return -ENOMEM;
+	/* on_retry() reads on when there is room again */
+	return in->stuck || event_add(in->readable, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+int slu_incoming_open(struct slu_sync *sync)
+{
+	sync->in.retry = evtimer_new(sync->base, on_retry, sync);
+	return sync->in.retry ? slu_incoming_watch(sync) : -ENOMEM;
 }
 
 void slu_incoming_close(struct slu_sync *sync)

@@ -8,6 +8,7 @@
 #define REORDER_MS 30u /* what was only overtaken comes within it */
 #define PAUSE_MS 100u  /* between two fetches from one member */
 #define RETRY_MAX_MS 1000u
+#define COMPARE_MS 500u      /* after a cut all who live are heard again within it */
 #define JOIN_FAILURES_MAX 3u /* of one member, until a joining node goes on without it */
 
 struct slu_engine_peer *slu_peers_find(struct slu_sync *sync, uint8_t id)
@@ -153,6 +154,59 @@ static void fetch_if_due(struct slu_sync *sync, struct slu_engine_peer *p, uint6
 	}
 }
 
+/* ------------------------------------------------- what members heard of others */
+
+/* Whether a member said more than ever came here. */
+static bool is_ahead(const struct slu_engine_sender *s, const struct slu_engine_peer *q)
+{
+	if (s->epoch == q->fed_epoch && s->sequence <= q->fed_sequence)
+		return false;
+	return s->epoch > q->replay.epoch || (s->epoch == q->replay.epoch && s->sequence > q->replay.highest);
+}
+
+void slu_peers_sender(struct slu_sync *sync, struct slu_engine_peer *p, const struct slu_engine_sender *s, bool all)
+{
+	struct slu_engine_peer *q = slu_peers_find(sync, s->id);
+
+	if (!q || p->sender_count == SLU_ENGINE_PEERS_MAX)
+		return;
+	p->senders[p->sender_count++] = *s;
+	if (all && slu_replay_learn(&q->replay, s->epoch, s->sequence))
+		SLU_ENGINE_COUNT(q->count.epoch, q->replay.epoch - q->count.epoch);
+}
+
+/* All sessions of p have come: with them what it had heard of others. */
+static void note_fed(struct slu_sync *sync, struct slu_engine_peer *p)
+{
+	for (uint32_t i = 0; i < p->sender_count; i++) {
+		struct slu_engine_peer *q = slu_peers_find(sync, p->senders[i].id);
+
+		if (!q || p->senders[i].epoch < q->fed_epoch)
+			continue;
+		q->fed_epoch = p->senders[i].epoch;
+		q->fed_sequence = p->senders[i].sequence;
+	}
+	p->sender_count = 0;
+	p->compare_ms = 0;
+}
+
+/*
+ * A member that was on the other side of a cut has heard somebody who died before we could hear him again: nobody else
+ * can tell us his sessions now. Who lives tells his own.
+ */
+static void compare_if_due(struct slu_sync *sync, struct slu_engine_peer *p, uint64_t now_ms)
+{
+	if (!p->compare_ms || now_ms < p->compare_ms)
+		return;
+	p->compare_ms = 0;
+	for (uint32_t i = 0; i < p->sender_count; i++) {
+		const struct slu_engine_peer *q = slu_peers_find(sync, p->senders[i].id);
+
+		if (q && !q->alive && is_ahead(&p->senders[i], q))
+			p->want_all = true;
+	}
+}
+
 static void fetch_failed(struct slu_sync *sync, struct slu_engine_peer *p, uint64_t from)
 {
 	uint32_t pause = PAUSE_MS << (p->failures < 4 ? p->failures : 4);
@@ -186,17 +240,15 @@ void slu_peers_fetched(struct slu_sync *sync, struct slu_engine_peer *p, bool ok
 	SLU_ENGINE_COUNT(sync->count.fetches, 1);
 	p->failures = 0;
 	p->not_before_ms = slu_engine_now_ms() + PAUSE_MS;
-	if (from)
+	if (from) {
+		p->compare_ms = p->sender_count ? slu_engine_now_ms() + COMPARE_MS : 0;
 		return;
+	}
 	p->want_all = false;
+	p->known_epoch = p->replay.epoch;
+	note_fed(sync, p);
 	sync->joining.sessions += sessions;
 	slu_info("session sync: member %u fed %lu sessions in %u ms", p->address.id, (unsigned long)sessions, ms);
-	if (p->asked) {
-		p->asked = false;
-		slu_engine_tell(
-			sync, &(struct slu_engine_event){
-				      .kind = SLU_ENGINE_JOINED, .id = p->address.id, .sessions = sessions, .ms = ms});
-	}
 }
 
 /* --------------------------------------------------------------- joining */
@@ -210,15 +262,18 @@ void slu_peers_join_all(struct slu_sync *sync)
 	}
 }
 
-void slu_peers_join_from(struct slu_sync *sync, uint8_t id)
+/*
+ * What a member tells has numbers, so that nothing of it is missed, however long it was not heard. What it has besides,
+ * from others and from before its start, we have too if it fed us, or if we were there when it joined. Else all of it
+ * is asked for: we joined while we could not hear it.
+ */
+void slu_peers_status(struct slu_sync *sync, struct slu_engine_peer *p, bool joined)
 {
-	struct slu_engine_peer *p = slu_peers_find(sync, id);
-
-	if (!p)
-		return;
-	p->want_all = true;
-	p->asked = true;
-	p->not_before_ms = 0;
+	p->joined = joined;
+	if (!joined)
+		p->known_epoch = p->replay.epoch;
+	else if (p->known_epoch != p->replay.epoch && sync->count.joined)
+		p->want_all = true;
 }
 
 /* Everybody who lives, or is just feeding this node, has fed it; and who was not heard by now is not there. */
@@ -265,6 +320,7 @@ void slu_peers_tick(struct slu_sync *sync, uint64_t now_ms)
 			__atomic_store_n(&p->heard_ms, p->heard_ms + stalled_ms, __ATOMIC_RELAXED);
 		if (p->alive && now_ms > p->heard_ms && now_ms - p->heard_ms >= SLU_ENGINE_DEAD_MS)
 			set_alive(sync, p, false);
+		compare_if_due(sync, p, now_ms);
 		fetch_if_due(sync, p, now_ms);
 	}
 	check_join(sync, now_ms);

@@ -110,11 +110,11 @@ int slu_socket_open_multicast(const struct slu_sync_options *o)
 	return result;
 }
 
-int slu_socket_open_listener(const struct slu_sync_options *o)
+int slu_socket_open_listener(const struct slu_sync_options *o, unsigned int if_index)
 {
 	char text[SLU_IP_TEXT_BYTES];
 	struct sockaddr_storage address;
-	socklen_t bytes = slu_socket_address(&o->address, o->port, if_nametoindex(o->interface), &address);
+	socklen_t bytes = slu_socket_address(&o->address, o->port, if_index, &address);
 	int fd = socket(o->address.family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int result = fd < 0 ? -errno : set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 
@@ -126,4 +126,17 @@ int slu_socket_open_listener(const struct slu_sync_options *o)
 	if (fd >= 0)
 		close(fd);
 	return result;
+}
+
+bool slu_socket_has_address(const struct slu_sync_options *o)
+{
+	unsigned int if_index = if_nametoindex(o->interface);
+	struct sockaddr_storage address;
+	socklen_t bytes = slu_socket_address(&o->address, 0, if_index, &address);
+	int fd = if_index ? socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	bool has = fd >= 0 && bind(fd, (struct sockaddr *)&address, bytes) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return has;
 }

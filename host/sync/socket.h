@@ -21,6 +21,9 @@ socklen_t slu_socket_address(
 int slu_socket_open_multicast(const struct slu_sync_options *options);
 
 /* A TCP socket that listens on this node's address. Returns the descriptor, or -errno and a line in the log. */
-int slu_socket_open_listener(const struct slu_sync_options *options);
+int slu_socket_open_listener(const struct slu_sync_options *options, unsigned int if_index);
+
+/* Whether the interface is there, with this node's address. */
+bool slu_socket_has_address(const struct slu_sync_options *options);
 
 #endif

@@ -56,11 +56,10 @@ void slu_sync_destroy(struct slu_sync *sync); /* NULL is allowed */
 void slu_sync_set_peers(struct slu_sync *sync, const struct slu_sync_peer_address *peers, uint32_t count);
 
 /*
- * Asks for all sessions. `from` 0: of any living member, and of another one if it fails; `joined` tells the end, once.
- * That is how a node starts. Else of that member: it was not heard for a while, and what it told meanwhile is missing
- * here; `joined` is told again, and meanwhile nothing else changes. Several may be under way.
+ * Asks the living members for all sessions; `joined` tells the end, once. That is how a node starts. What is missing
+ * later, because somebody was not heard for a while, is fetched without being asked for.
  */
-void slu_sync_join(struct slu_sync *sync, uint8_t from);
+void slu_sync_join(struct slu_sync *sync);
 
 /*
  * A short text of this node that every heartbeat carries and every member can read (usage for limits and least
@@ -89,7 +88,8 @@ struct slu_sync_state {
 	uint64_t skipped;        /* sound sessions of Linux that are nothing for this data plane */
 	uint64_t newer;          /* datagrams in a revision above this node's: nobody should write them */
 	uint64_t joins_served, joins_done;
-	uint64_t fetches; /* streams that brought what was missing */
+	uint64_t fetches;  /* streams that brought what was missing */
+	uint64_t reopened; /* sockets, after the interface had gone */
 	bool joined;
 	uint8_t revision, speaks; /* the highest of this node; what it writes, for all living members to read */
 	uint32_t peer_count;

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.." || exit 1
 kind=${KIND:-card} interval_ms=200
 timeout_s=10 # of established sessions and of UDP
 strays=
-quiet_s=25   # of traffic that software does not see: more than two time-outs
+quiet_s=${QUIET_S:-25} # of traffic that software does not see: more than two time-outs
 
 kill_node() {
 	carriers "$LAB/before"

@@ -42,6 +42,16 @@ static bool make_namespace(unsigned int node)
 	return namespaces[node] >= 0;
 }
 
+void sync_network_join(unsigned int node)
+{
+	sync_network_run(0,
+		"ip link add h%u type veth peer name sync0 netns /proc/self/fd/%d && "
+		"ip link set h%u master br0 up",
+		node, namespaces[node], node);
+	sync_network_run(
+		node, "ip link set lo up && ip address add 198.18.9.%u/24 dev sync0 && ip link set sync0 up", node);
+}
+
 bool sync_network_make(unsigned int count)
 {
 	for (unsigned int node = 0; node <= count; node++)
@@ -52,13 +62,7 @@ bool sync_network_make(unsigned int count)
 	sync_network_run(0,
 		"ip link set lo up && ip link add br0 type bridge mcast_snooping 0 && ip link set br0 up && "
 		"ip address add 198.18.9.250/24 dev br0");
-	for (unsigned int node = 1; node <= count; node++) {
-		sync_network_run(0,
-			"ip link add h%u type veth peer name sync0 netns /proc/self/fd/%d && "
-			"ip link set h%u master br0 up",
-			node, namespaces[node], node);
-		sync_network_run(node,
-			"ip link set lo up && ip address add 198.18.9.%u/24 dev sync0 && ip link set sync0 up", node);
-	}
+	for (unsigned int node = 1; node <= count; node++)
+		sync_network_join(node);
 	return true;
 }

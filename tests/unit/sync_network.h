@@ -14,6 +14,7 @@
  * root. Returns false, with a line for TAP printed, if it cannot.
  */
 bool sync_network_make(unsigned int count);
+void sync_network_join(unsigned int node);  /* its interface and cable anew: `ip link delete hN` takes them */
 void sync_network_enter(unsigned int node); /* 0: the bridge; the calling thread, and those that it starts */
 /* Runs a command at a node; fails the program if that fails. */
 void sync_network_run(unsigned int node, const char *format, ...) __attribute__((format(printf, 2, 3)));

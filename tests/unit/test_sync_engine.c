@@ -186,7 +186,7 @@ static struct slu_sync_peer_state peer_state(const struct node *n, unsigned int 
 static void start_cluster(unsigned int count)
 {
 	for (unsigned int id = 1; id <= count; id++)
-		slu_sync_join(start(id, count)->sync, 0);
+		slu_sync_join(start(id, count)->sync);
 	for (unsigned int id = 1; id <= count; id++)
 		WAIT(5000, nodes[id].joins == 1 && nodes[id].births == count - 1);
 }
@@ -340,7 +340,7 @@ static void engine__nobody_else__has_joined_after_1200_ms(void **state)
 	struct node *n = start(1, 3);
 
 	(void)state;
-	slu_sync_join(n->sync, 0);
+	slu_sync_join(n->sync);
 	WAIT(3000, n->joins == 1);
 	assert_in_range(n->joined_ms, 1200, 1600);
 	assert_int_equal(n->joined_sessions, 0);
@@ -461,7 +461,7 @@ static void engine__other_key__is_heard_by_nobody_and_hears_nobody(void **state)
 	options.key = other_key;
 	start_with(3, 3, &options);
 	set_peers(&nodes[1], 3);
-	slu_sync_join(nodes[3].sync, 0);
+	slu_sync_join(nodes[3].sync);
 	fake_tell(nodes[3].dp, 0, 100);
 	fake_tell(nodes[1].dp, 1000, 100);
 	WAIT(3000, nodes[3].joins == 1);
@@ -474,7 +474,7 @@ static void engine__other_key__is_heard_by_nobody_and_hears_nobody(void **state)
 	assert_true(state_of(&nodes[3]).bad_authentication > 0);
 	/* Nor over TCP: node 1 is asked, and what it says is not believed. */
 	nodes[1].dp->count = 100;
-	slu_sync_join(nodes[3].sync, 1);
+	slu_sync_join(nodes[3].sync);
 	pass(500);
 	assert_int_equal(fake_total(nodes[3].dp), 0);
 }
@@ -493,7 +493,7 @@ static void engine__datagrams_sent_again__are_counted_and_not_taken(void **state
 	assert_int_equal(fake_total(nodes[2].dp), 200);
 	/* After a new start of node 1 its old datagrams are of an earlier epoch. */
 	stop(&nodes[1]);
-	slu_sync_join(start(1, 2)->sync, 0);
+	slu_sync_join(start(1, 2)->sync);
 	WAIT(1000, nodes[1].alive[2]);
 	WAIT(1000, peer_state(&nodes[2], 1).epoch == next_epoch - 1);
 	send_recorded(fd, &r);
@@ -515,7 +515,7 @@ static void engine__joined_node__takes_nothing_recorded_before_it_came(void **st
 	stop(&nodes[1]);
 	WAIT(2000, nodes[2].deaths == 1);
 	set_peers(&nodes[2], 3);
-	slu_sync_join(start(3, 3)->sync, 0);
+	slu_sync_join(start(3, 3)->sync);
 	WAIT(3000, nodes[3].joins == 1);
 	send_recorded(fd, &r);
 	pass(200);
@@ -826,7 +826,7 @@ static void engine__joining_node__is_fed_by_every_living_member(void **state)
 	nodes[2].dp->count = 200000;
 	set_peers(&nodes[1], 3);
 	set_peers(&nodes[2], 3);
-	slu_sync_join(start(3, 3)->sync, 0);
+	slu_sync_join(start(3, 3)->sync);
 	WAIT(1000, nodes[3].births == 2);
 	fake_tell(nodes[1].dp, 400000, 1000); /* live ones meanwhile */
 	WAIT(10000, nodes[3].joins == 1);
@@ -849,7 +849,7 @@ static void engine__feeder_that_dies__is_replaced_by_the_next(void **state)
 	set_peers(&nodes[2], 3);
 	start(3, 3);
 	fake_set_room(nodes[3].dp, 100000); /* it stops in the middle */
-	slu_sync_join(nodes[3].sync, 0);
+	slu_sync_join(nodes[3].sync);
 	WAIT(5000, fake_total(nodes[3].dp) == 100000);
 	stop(&nodes[1]); /* the first in the list is the first that feeds */
 	fake_set_room(nodes[3].dp, UINT32_MAX);
@@ -859,15 +859,261 @@ static void engine__feeder_that_dies__is_replaced_by_the_next(void **state)
 	assert_int_equal(state_of(&nodes[2]).joins_served, 2);
 }
 
-static void engine__join_from_one_member__fetches_its_sessions_and_tells_so(void **state)
+/* Node 1 joins while it hears nobody, so that it knows nothing of what node 2 has from before. */
+static void engine__member_that_was_there_before__feeds_everything_once(void **state)
+{
+	(void)state;
+	sync_network_run(0, "ip link set h2 down");
+	start(2, 2);
+	nodes[2].dp->count = 5000;
+	slu_sync_join(nodes[2].sync);
+	slu_sync_join(start(1, 2)->sync);
+	WAIT(3000, nodes[1].joins == 1 && nodes[2].joins == 1);
+	sync_network_run(0, "ip link set h2 up");
+	WAIT(3000, fake_distinct(nodes[1].dp, 0, 5000) == 5000);
+	WAIT(1000, state_of(&nodes[2]).joins_served == 1 && state_of(&nodes[1]).joins_served == 1);
+	/* From now on its numbers say what is missing. */
+	pass(1000);
+	sync_network_run(0, "ip link set h2 down");
+	WAIT(3000, nodes[1].deaths == 1 && nodes[2].deaths == 1);
+	fake_tell(nodes[2].dp, 10000, 100);
+	pass(100);
+	sync_network_run(0, "ip link set h2 up");
+	WAIT(3000, fake_distinct(nodes[1].dp, 10000, 100) == 100);
+	pass(1000);
+	assert_int_equal(state_of(&nodes[2]).joins_served, 1);
+	assert_int_equal(fake_total(nodes[1].dp), 5100);
+	assert_int_equal(nodes[1].joins, 1);
+}
+
+/* What node 2 knows when it is back, it has from node 1, or tells with its numbers. */
+static void engine__member_that_starts_again__is_not_asked_for_everything(void **state)
 {
 	(void)state;
 	start_cluster(2);
-	nodes[1].dp->count = 5000;
-	slu_sync_join(nodes[2].sync, 1);
-	WAIT(3000, nodes[2].joins == 2);
-	assert_int_equal(nodes[2].joined_sessions, 5000);
-	assert_int_equal(fake_distinct(nodes[2].dp, 0, 5000), 5000);
+	for (unsigned int flap = 0; flap < 5; flap++) {
+		uint64_t epoch = peer_state(&nodes[1], 2).epoch;
+
+		stop(&nodes[2]);
+		if (flap & 1)
+			pass(1200);        /* so long that its death is seen */
+		nodes[2].dp->count = 1000; /* what stands in its session file */
+		slu_sync_join(start(2, 2)->sync);
+		WAIT(3000, nodes[2].alive[1] && state_of(&nodes[2]).joined && nodes[1].alive[2]);
+		WAIT(1000, peer_state(&nodes[1], 2).epoch > epoch);
+		fake_tell(nodes[2].dp, 2000 + flap * 100, 100);
+		fake_tell(nodes[1].dp, 3000 + flap * 100, 100);
+		WAIT(2000, fake_distinct(nodes[1].dp, 2000 + flap * 100, 100) == 100 &&
+				   fake_distinct(nodes[2].dp, 3000 + flap * 100, 100) == 100);
+	}
+	pass(700);
+	assert_int_equal(state_of(&nodes[2]).joins_served, 0);
+	assert_int_equal(state_of(&nodes[1]).joins_served, 6);
+	assert_int_equal(fake_total(nodes[1].dp), 500);
+	assert_int_equal(nodes[1].deaths, 2);
+}
+
+/* Node 3 tells its sessions to node 2 alone, and dies before node 1 can hear either again. */
+static void engine__member_that_dies_behind_a_cut__is_made_up_for_by_who_heard_it(void **state)
+{
+	(void)state;
+	start_cluster(3);
+	sync_network_run(0, "ip link set h1 down");
+	WAIT(3000, nodes[1].deaths == 2);
+	fake_tell(nodes[3].dp, 0, 2000);
+	WAIT(2000, fake_distinct(nodes[2].dp, 0, 2000) == 2000);
+	nodes[2].dp->count = 2000;
+	stop(&nodes[3]);
+	WAIT(3000, nodes[2].deaths == 2);
+	sync_network_run(0, "ip link set h1 up");
+	WAIT(3000, fake_distinct(nodes[1].dp, 0, 2000) == 2000);
+	pass(1500);
+	assert_int_equal(fake_total(nodes[1].dp), 2000);
+}
+
+/* ------------------------------------------------------- the interface goes away */
+
+static void engine__interface_made_anew__its_member_is_back_within_a_second(void **state)
+{
+	uint64_t took;
+
+	(void)state;
+	start_cluster(2);
+	sync_network_run(0, "ip link delete h2");
+	fake_tell(nodes[1].dp, 0, 500);
+	fake_tell(nodes[2].dp, 500, 500);
+	WAIT(3000, nodes[1].deaths == 1 && nodes[2].deaths == 1);
+	sync_network_join(2);
+	took = WAIT(5000, nodes[1].alive[2] && nodes[2].alive[1] && fake_distinct(nodes[1].dp, 500, 500) == 500 &&
+				  fake_distinct(nodes[2].dp, 0, 500) == 500);
+	assert_true(took < 1500);
+	assert_int_equal(state_of(&nodes[2]).reopened, 1);
+	/* Over TCP too, both ways. */
+	sync_network_run(0, "ip link set h2 down");
+	pass(1500);
+	fake_tell(nodes[1].dp, 1000, 500);
+	fake_tell(nodes[2].dp, 1500, 500);
+	pass(200);
+	sync_network_run(0, "ip link set h2 up");
+	WAIT(3000, fake_distinct(nodes[1].dp, 1500, 500) == 500 && fake_distinct(nodes[2].dp, 1000, 500) == 500);
+}
+
+/* Multicast goes on without it, but nobody can ask this node over TCP. */
+static void engine__address_taken_away__what_was_missed_is_fetched_when_it_is_back(void **state)
+{
+	(void)state;
+	start_cluster(2);
+	sync_network_run(2, "ip address del 198.18.9.2/24 dev sync0");
+	sync_network_run(0, "ip link set h2 down");
+	fake_tell(nodes[1].dp, 0, 500);
+	fake_tell(nodes[2].dp, 500, 500);
+	pass(100);
+	sync_network_run(0, "ip link set h2 up");
+	pass(1000);
+	assert_int_equal(fake_total(nodes[1].dp) + fake_total(nodes[2].dp), 0);
+	sync_network_run(2, "ip address add 198.18.9.2/24 dev sync0");
+	WAIT(3000, fake_distinct(nodes[2].dp, 0, 500) == 500 && fake_distinct(nodes[1].dp, 500, 500) == 500);
+	assert_int_equal(state_of(&nodes[2]).reopened, 0);
+}
+
+/* ------------------------------------------------------------- members that hang */
+
+static int connect_to(unsigned int node)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	memcpy(&to.sin_addr, address_of(node).bytes, 4);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static uint64_t read_to_end(int fd)
+{
+	const struct timeval patience = {.tv_sec = 3};
+	static char bytes[65536];
+	uint64_t sum = 0;
+	ssize_t got;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		sum += (uint64_t)got;
+	assert_true(got == 0 || errno == ECONNRESET);
+	return sum;
+}
+
+/* It asks for everything and then reads nothing: that must cost nobody else anything. */
+static void engine__member_that_stops_reading__holds_up_nobody_and_is_given_up(void **state)
+{
+	struct slu_sync_options options[2] = {default_options(1), default_options(2)};
+	const struct slu_sync_wire_hello hello = {.magic = SLU_SYNC_WIRE_MAGIC, .revision = 1, .id = 3, .group = 7};
+	const struct {
+		struct slu_sync_wire_frame frame;
+		struct slu_sync_wire_request request;
+	} __attribute__((packed))
+	ask = {{.bytes = htonl(sizeof(struct slu_sync_wire_request)), .type = SLU_SYNC_WIRE_REQUEST}, {{0}, {0}}};
+	uint64_t slowest_ms = 0;
+	int fd[4];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		options[i].key = NULL;
+		start_with(i + 1, 2, &options[i]);
+		slu_sync_join(nodes[i + 1].sync);
+	}
+	WAIT(5000, nodes[1].joins == 1 && nodes[2].joins == 1);
+	nodes[1].dp->count = 900000;
+	for (unsigned int i = 0; i < 4; i++) {
+		fd[i] = connect_to(1);
+		assert_int_equal(send(fd[i], &hello, sizeof(hello), 0), sizeof(hello));
+		assert_int_equal(send(fd[i], &ask, sizeof(ask), 0), sizeof(ask));
+	}
+	pass(300);
+	for (uint32_t i = 0; i < 20; i++) {
+		uint64_t took_ms;
+
+		fake_tell(nodes[1].dp, i, 1);
+		took_ms = WAIT(2000, fake_distinct(nodes[2].dp, i, 1) == 1);
+		slowest_ms = took_ms > slowest_ms ? took_ms : slowest_ms;
+		pass(50);
+	}
+	assert_true(slowest_ms < 500);
+	assert_int_equal(nodes[1].deaths + nodes[2].deaths, 0);
+	/* It is given up after 5 s; what lies in the sockets' buffers can still be read, then comes the end. */
+	pass(6000);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_in_range(read_to_end(fd[i]), 1, 20000000);
+		close(fd[i]);
+	}
+	assert_int_equal(state_of(&nodes[1]).joins_served, 1);
+}
+
+/* The network takes less than there is to tell: the thread waits for nobody, and what did not fit is fetched. */
+static void engine__socket_full__is_counted_and_made_up_for(void **state)
+{
+	const uint32_t many = 500000;
+
+	(void)state;
+	start_cluster(2);
+	nodes[1].dp->count = many;
+	sync_network_run(1, "tc qdisc add dev sync0 root tbf rate 20mbit burst 20kb limit 100mb");
+	fake_tell(nodes[1].dp, 0, many);
+	WAIT(5000, state_of(&nodes[1]).sent_records == many);
+	WAIT(5000, state_of(&nodes[1]).send_errors > 0);
+	assert_true(fake_distinct(nodes[2].dp, 0, many) < many);
+	sync_network_run(1, "tc qdisc del dev sync0 root");
+	WAIT(15000, fake_distinct(nodes[2].dp, 0, many) == many);
+}
+
+/* ------------------------------------------------------------------ overtaking */
+
+static void tell_as_member(int fd, uint64_t sequence, uint32_t number)
+{
+	const struct slu_codec_trailer trailer = {
+		.sender = 2, .algorithm = SLU_SYNC_WIRE_HMAC_SHA256, .epoch = 77, .sequence = sequence};
+	struct slu_auth *auth = slu_auth_create(key, sizeof(key));
+	struct slu_sync_record r = fake_record(number);
+	uint8_t bytes[SLU_SYNC_WIRE_DATAGRAM_MAX] = {0};
+	struct slu_codec_writer w;
+	uint32_t count;
+
+	slu_codec_begin(&w, bytes, sizeof(bytes), 7);
+	assert_int_equal(slu_codec_add(&w, &r, true), 0);
+	count = slu_codec_end(&w, &trailer);
+	assert_true(slu_auth_sign(auth, bytes, count));
+	slu_auth_free(auth);
+	send_datagram(fd, bytes, count);
+}
+
+/* Backwards in groups of eight, and every third one twice. */
+static void engine__datagrams_overtake_each_other__each_is_taken_once_and_none_fetched(void **state)
+{
+	int fd = open_outsider(false);
+	struct slu_sync_peer_state p;
+
+	(void)state;
+	start(1, 2);
+	pass(50);
+	tell_as_member(fd, 1, 0);
+	for (uint32_t group = 0; group < 20; group++) {
+		for (uint32_t i = 0; i < 8; i++) {
+			uint32_t number = 1 + group * 8 + 7 - i;
+
+			tell_as_member(fd, number + 1, number);
+			if (number % 3 == 0)
+				tell_as_member(fd, number + 1, number);
+		}
+	}
+	WAIT(2000, peer_state(&nodes[1], 2).datagrams == 161);
+	pass(100);
+	p = peer_state(&nodes[1], 2);
+	assert_int_equal(p.lost, 0);
+	assert_int_equal(p.reordered, 140);
+	assert_int_equal(p.duplicate, 53);
+	assert_int_equal(fake_distinct(nodes[1].dp, 0, 161), 161);
+	assert_int_equal(fake_total(nodes[1].dp), 161);
+	assert_int_equal(state_of(&nodes[1]).fetches, 0);
+	close(fd);
 }
 
 int main(void)
@@ -899,7 +1145,17 @@ int main(void)
 		cmocka_unit_test_teardown(engine__older_node_missed_what_was_told_newer__gets_a_snapshot, stop_all),
 		cmocka_unit_test_teardown(engine__joining_node__is_fed_by_every_living_member, stop_all),
 		cmocka_unit_test_teardown(engine__feeder_that_dies__is_replaced_by_the_next, stop_all),
-		cmocka_unit_test_teardown(engine__join_from_one_member__fetches_its_sessions_and_tells_so, stop_all),
+		cmocka_unit_test_teardown(engine__member_that_was_there_before__feeds_everything_once, stop_all),
+		cmocka_unit_test_teardown(engine__member_that_starts_again__is_not_asked_for_everything, stop_all),
+		cmocka_unit_test_teardown(
+			engine__member_that_dies_behind_a_cut__is_made_up_for_by_who_heard_it, stop_all),
+		cmocka_unit_test_teardown(engine__interface_made_anew__its_member_is_back_within_a_second, stop_all),
+		cmocka_unit_test_teardown(
+			engine__address_taken_away__what_was_missed_is_fetched_when_it_is_back, stop_all),
+		cmocka_unit_test_teardown(engine__member_that_stops_reading__holds_up_nobody_and_is_given_up, stop_all),
+		cmocka_unit_test_teardown(engine__socket_full__is_counted_and_made_up_for, stop_all),
+		cmocka_unit_test_teardown(
+			engine__datagrams_overtake_each_other__each_is_taken_once_and_none_fetched, stop_all),
 	};
 
 	if (!sync_network_make(SYNC_NETWORK_NODES_MAX))

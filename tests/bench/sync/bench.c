@@ -665,7 +665,7 @@ static void measure_join(struct node *feeder, struct node *joiner, uint32_t sess
 	start = now_ns();
 	end = start + 60000000000u;
 	start_sync(joiner, of_joiner, 1);
-	slu_sync_join(joiner->sync, 0);
+	slu_sync_join(joiner->sync);
 	wait_for_join(joiner);
 	while (slu_dataplane_session_count(joiner->dp) < sessions && now_ns() < end)
 		usleep(200);
