@@ -26,6 +26,10 @@ $(B)/tests/fuzz/fuzz_sync: tests/fuzz/fuzz_sync.c host/sync/codec.c
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^
 FUZZERS += $(B)/tests/fuzz/fuzz_sync
+$(B)/tests/fuzz/fuzz_sync_stream: tests/fuzz/fuzz_sync_stream.c tests/unit/sync_fake.c $(wildcard host/sync/*.c) host/control/ip.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -o $@ $^ $(SYNC_LIBS)
+FUZZERS += $(B)/tests/fuzz/fuzz_sync_stream
 
 # bench-sync: real data planes, fed by the source of bench-l4.
 SYNC_BENCH := $(B)/tests/bench/sync/bench
