@@ -726,7 +726,7 @@ static void engine__last_old_member_is_replaced__all_speak_the_newest(void **sta
 {
 	(void)state;
 	for (unsigned int id = 1; id <= 3; id++)
-		slu_sync_join((id == 3 ? start_old(id, 3) : start(id, 3))->sync, 0);
+		slu_sync_join((id == 3 ? start_old(id, 3) : start(id, 3))->sync);
 	WAIT(5000, nodes[1].joins == 1 && nodes[2].joins == 1 && nodes[3].joins == 1);
 	pass(200);
 	assert_true(all_speak(3, 1));
@@ -734,13 +734,13 @@ static void engine__last_old_member_is_replaced__all_speak_the_newest(void **sta
 	WAIT(1000, fake_distinct(nodes[2].dp, 0, 1) == 1 && fake_distinct(nodes[3].dp, 0, 1) == 1);
 	assert_int_equal(nodes[2].dp->last.life_s, 0);
 	stop(&nodes[3]);
-	slu_sync_join(start(3, 3)->sync, 0);
+	slu_sync_join(start(3, 3)->sync);
 	WAIT(5000, all_speak(3, 2));
 	fake_tell(nodes[1].dp, 2, 1);
 	WAIT(1000, fake_distinct(nodes[2].dp, 2, 1) == 1);
 	assert_int_equal(nodes[2].dp->last.life_s, 1200);
 	stop(&nodes[3]);
-	slu_sync_join(start_old(3, 3)->sync, 0);
+	slu_sync_join(start_old(3, 3)->sync);
 	WAIT(5000, nodes[3].joins == 2 && all_speak(3, 1));
 	assert_int_equal(newer_of_all(3), 0);
 }
@@ -756,7 +756,7 @@ static void engine__older_node_joins__has_everything_and_is_told_nothing_that_it
 	nodes[1].dp->count = 100;
 	set_peers(&nodes[1], 3);
 	set_peers(&nodes[2], 3);
-	slu_sync_join(start_old(3, 3)->sync, 0);
+	slu_sync_join(start_old(3, 3)->sync);
 	for (; nodes[3].joins == 0 && number < 6000; number++) {
 		fake_tell(nodes[1].dp, number, 1);
 		nodes[2].dp->first = 1000;
