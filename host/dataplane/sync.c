@@ -483,8 +483,7 @@ void slu_sync_recover(struct slu_worker *w, uint32_t sid)
 		cold->sync_tick = 0;
 	} else {
 		cold->sync |= SLU_SYNC_LEFT;
-		if (!(cold->sync & (SLU_SYNC_FOREIGN | SLU_SYNC_ENDED)) &&
-			w->now_tick - cold->sync_tick < RETELL_TICKS)
+		if (!(cold->sync & (SLU_SYNC_FOREIGN | SLU_SYNC_ENDED)) && w->now_tick - cold->sync_tick < RETELL_TICKS)
 			cold->sync |= SLU_SYNC_LATE; /* the record may have died with the process, on its way out */
 	}
 }
