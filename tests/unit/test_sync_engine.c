@@ -781,7 +781,7 @@ static void engine__older_node_that_a_member_does_not_hear__waits_for_that(void 
 	set_peers(&nodes[2], 3);
 	sync_network_run(2, "nft 'add table t; add chain t in { type filter hook input priority 0; }; "
 			    "add rule t in ip saddr 198.18.9.3 udp dport 8848 drop'");
-	slu_sync_join(start_old(3, 3)->sync, 0);
+	slu_sync_join(start_old(3, 3)->sync);
 	WAIT(2000, state_of(&nodes[1]).speaks == 1);
 	fake_tell(nodes[2].dp, 5000, 100);
 	pass(1500);
