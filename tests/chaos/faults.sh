@@ -90,16 +90,6 @@ fault_heal_bird() {
 }
 
 # -- the sync network; sessions that are born meanwhile are apart --
-# Who was born in a cut on a node that died in it is known to nobody until that node is back: so the heal waits for it.
-chaos_cut() {
-	CHAOS_HEAL_DUE=
-	chaos_tell cut
-}
-
-chaos_healed() {
-	if [[ ${LANE_STATE[hard]} != idle && ${LANE_FAULT[hard]} =~ ^(node|agent)\  ]]; then CHAOS_HEAL_DUE=yes; else chaos_tell healed; fi
-}
-
 fault_begin_sync() {
 	chaos_cut
 	case $2 in
