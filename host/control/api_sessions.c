@@ -37,6 +37,8 @@ struct walk {
 	uint64_t cursor;
 	uint64_t left; /* sessions that may still be shown */
 	bool limited, first;
+	bool counting; /* the answer is a number */
+	uint64_t count;
 	/* Names of the ids seen last: sessions of one listener come in crowds. */
 	struct {
 		uint32_t id;
@@ -114,6 +116,10 @@ static bool show(void *arg, const struct slu_api_session *session)
 
 	if (!passes(walk, session))
 		return true;
+	if (walk->counting) {
+		walk->count++;
+		return true;
+	}
 	evbuffer_add_printf(to,
 		"%s{\"listener\":\"%s\",\"backend\":\"%s\",\"protocol\":\"%s\",\"vpc\":%u,\"mode\":\"%s\"",
 		walk->first ? "" : ",\n", listener_name(walk, session->listener_id),
@@ -163,7 +169,9 @@ static void finish(struct walk *walk, bool more)
 {
 	struct evhttp_request *request = walk->request;
 
-	if (more)
+	if (walk->counting)
+		evbuffer_add_printf(walk->chunk, "{\"count\":%" PRIu64 "}\n", walk->count);
+	else if (more)
 		evbuffer_add_printf(walk->chunk, "],\"next_cursor\":\"%" PRIu64 "\"}\n", walk->cursor);
 	else
 		evbuffer_add_printf(walk->chunk, "],\"next_cursor\":null}\n");
@@ -262,8 +270,12 @@ static const char *read_parameter(struct walk *walk, const char *key, const char
 		if (value[0] == '\0' || strlen(value) >= sizeof(walk->filter.backend))
 			return "must be a backend's name, or GROUP/NAME";
 		strcpy(walk->filter.backend, value);
+	} else if (strcmp(key, "count") == 0) {
+		if (strcmp(value, "1") != 0)
+			return "must be 1";
+		walk->counting = true;
 	} else {
-		return "is unknown; known are limit, cursor, client, listener, backend";
+		return "is unknown; known are limit, cursor, count, client, listener, backend";
 	}
 	return NULL;
 }
@@ -291,6 +303,9 @@ void slu_api_sessions_serve(struct slu_api *api, struct evhttp_request *request,
 	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json");
 	evhttp_send_reply_start(request, HTTP_OK, "OK");
 	evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_closed, walk);
-	evbuffer_add_printf(walk->chunk, "{\"sessions\":[");
+	if (walk->counting)
+		walk->limited = false; /* all, from the cursor on */
+	else
+		evbuffer_add_printf(walk->chunk, "{\"sessions\":[");
 	slice(walk);
 }

@@ -34,10 +34,10 @@ FUZZERS += $(B)/tests/fuzz/fuzz_sync_stream
 # bench-sync: real data planes, fed by the source of bench-l4.
 SYNC_BENCH := $(B)/tests/bench/sync/bench
 SYNC_BENCH_OBJS := $(B)/tests/bench/sync/bench.o $(B)/tests/bench/l4/source.o $(B)/tests/unit/sync_network.o $(B)/host/log.o
-$(B)/tests/bench/sync/bench.o: CFLAGS += $(DPDK_CFLAGS)
-$(SYNC_BENCH): $(SYNC_BENCH_OBJS) $(SYNC_OBJS) $(B)/host/control/ip.o $$(DATAPLANE_LIBS)
-	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev $(SYNC_LIBS)
+$(B)/tests/bench/sync/bench.o $(B)/tests/bench/sync/api_count.o: CFLAGS += $(DPDK_CFLAGS)
+$(SYNC_BENCH): $(SYNC_BENCH_OBJS) $(SYNC_OBJS) $(B)/tests/bench/sync/api_count.o $(B)/host/session_view.o $(B)/host/libslu_control.a $$(DATAPLANE_LIBS)
+	$(CC) -o $@ $^ $(LDFLAGS) $(DPDK_LIBS) -lrte_bus_vdev $(CONTROL_LIBS) $(SYNC_LIBS)
 
-bench-sync: $(SYNC_BENCH) ## session sync: sessions a CPU second, latency, joining (as root)
-	@$(SYNC_BENCH)
+bench-sync: $(SYNC_BENCH) $(B)/bin/sluicectl ## session sync: sessions a CPU second, latency, joining (as root)
+	@$(SYNC_BENCH) $(B)/bin/sluicectl
 .PHONY: bench-sync

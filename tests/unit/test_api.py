@@ -173,6 +173,8 @@ def filters_of_sessions__pass_what_they_name(agent):
         equal(body["next_cursor"], None)
         return len(body["sessions"])
 
+    for query in ("listener=dns", "backend=web/b1", "client=10.0.1.0/24", "client=fd00::/8", "limit=7"):
+        equal(agent.get(f"/v1/sessions?count=1&{query}"), {"count": 20000 if query == "limit=7" else count(query)})
     equal(count("listener=dns"), sum(x["listener"] == "dns" for x in everything))
     equal(count("backend=web/b1"), sum(x["backend"] == "web/b1" for x in everything))
     equal(count("backend=b1"), sum(x["backend"].endswith("/b1") for x in everything))
@@ -209,6 +211,7 @@ def bad_requests__are_refused_with_json(agent):
         ("GET", "/v1/sessions?listener=", None, 400),
         ("GET", "/v1/sessions?listener=" + "a" * 100, None, 400),
         ("GET", "/v1/sessions?colour=red", None, 400),
+        ("GET", "/v1/sessions?count=2", None, 400),
         ("POST", "/v1/config?dry_run=maybe", "{}", 400),
         ("POST", "/v1/config?dryrun=1", "{}", 400),
         ("PUT", "/v1/groups/web/backends/b1/weight", "{weight: 1", 400),
@@ -442,6 +445,9 @@ def sluicectl_sessions__tells_the_owner_of_each_direction(agent):
     equal((code, len(sessions), {x["listener"] for x in sessions}), (0, 2500, {"http"}))
     code, text, _ = agent.ctl("sessions", "--json", "--listener", "none")
     equal((code, json.loads(text)), (0, {"sessions": []}))
+    equal(agent.ctl("sessions", "--count"), (0, "20000\n", ""))
+    equal(agent.ctl("sessions", "--count", "--json", "--client", "10.0.1.3"), (0, '{"count":1}\n', ""))
+    equal(agent.ctl("sessions", "--count", "--limit", "3")[0], 2)
     code, _, errors = agent.ctl("sessions", "--client", "a b&c")
     equal((code, errors), (1, "sluicectl: parameter client must be an address or a prefix\n"))
 

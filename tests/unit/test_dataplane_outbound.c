@@ -944,6 +944,8 @@ static void cluster__one_direction_alone__goes_to_the_card(void **state)
 		assert_false(slu_offload_next(f.dp, &request));
 		assert_true(fixture_send(&f, CLIENT_PORT, &in).sent);
 	}
+	fixture_advance(&f, 30000); /* the others have heard of it */
+	assert_true(fixture_send(&f, CLIENT_PORT, &in).sent);
 	slu_worker_offload_flush(f.w);
 	assert_true(slu_offload_next(f.dp, &request));
 	assert_int_equal(request.dir, SLU_DIR_REPLY);

@@ -27,6 +27,7 @@ struct options {
 	bool json, dry_run;
 	const char *listener, *client, *backend;
 	unsigned long long limit; /* of sessions; 0: all */
+	bool count;               /* sessions, instead of showing them */
 	unsigned long long wait_s;
 };
 
@@ -36,7 +37,7 @@ static const char usage_text[] =
 	"  listeners              addresses and ports that are served, with their traffic\n"
 	"  groups                 groups of backends\n"
 	"  backends               backends with weight, health and traffic\n"
-	"  sessions [--listener NAME] [--client ADDRESS[/BITS]] [--backend [GROUP/]NAME] [--limit N]\n"
+	"  sessions [--listener NAME] [--client ADDRESS[/BITS]] [--backend [GROUP/]NAME] [--limit N | --count]\n"
 	"                         sessions; for each direction who forwards it, with packets and bytes\n"
 	"  outbound               NAT gateways (SNAT) and one-to-one addresses (EIP), with their traffic\n"
 	"  metering               what was forwarded for each of both, ever, by scope and direction\n"
@@ -170,6 +171,8 @@ static void sessions_target(
 {
 	snprintf(target, 1024, "/v1/sessions?limit=%llu", options->limit != 0 && left < PAGE ? left : PAGE);
 	add_parameter(target, 1024, "cursor", cursor);
+	if (options->count)
+		add_parameter(target, 1024, "count", "1");
 	if (options->listener != NULL)
 		add_parameter(target, 1024, "listener", options->listener);
 	if (options->client != NULL)
@@ -232,6 +235,32 @@ static enum exit_code show_sessions(const struct options *options)
 		slu_show_sessions(all);
 	json_decref(all);
 	return code;
+}
+
+static enum exit_code count_sessions(const struct options *options)
+{
+	char target[1024];
+	json_t *root;
+	enum exit_code code;
+
+	sessions_target(options, "0", 0, target);
+	code = call(options, "GET", target, NULL, 0, "", &root);
+	if (code != DONE)
+		return code;
+	if (options->json)
+		json_dumpf(root, stdout, JSON_COMPACT);
+	else
+		printf("%lld", (long long)json_integer_value(json_object_get(root, "count")));
+	putchar('\n');
+	json_decref(root);
+	return DONE;
+}
+
+static enum exit_code sessions(const struct options *options)
+{
+	if (options->count && options->limit != 0)
+		return wrong_usage("--limit and --count exclude each other", "");
+	return options->count ? count_sessions(options) : show_sessions(options);
 }
 
 static char *read_document(const char *path, size_t *bytes)
@@ -454,7 +483,7 @@ static enum exit_code run(const struct options *options, int count, char *const 
 			return count == 1 ? show(options, plain[i].target, plain[i].print)
 					  : wrong_usage("too many arguments", arguments[1]);
 	if (strcmp(arguments[0], "sessions") == 0)
-		return count == 1 ? show_sessions(options) : wrong_usage("too many arguments", arguments[1]);
+		return count > 1 ? wrong_usage("too many arguments", arguments[1]) : sessions(options);
 	if (strcmp(arguments[0], "apply") == 0)
 		return count == 2 ? apply(options, "/v1/config", arguments[1])
 				  : wrong_usage("apply takes one file", "");
@@ -487,7 +516,8 @@ int main(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'}, {"dry-run", no_argument, NULL, 'n'},
 		{"listener", required_argument, NULL, 'l'}, {"client", required_argument, NULL, 'c'},
 		{"backend", required_argument, NULL, 'b'}, {"limit", required_argument, NULL, 'm'},
-		{"wait", required_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"count", no_argument, NULL, 'C'}, {"wait", required_argument, NULL, 'w'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const char *from_environment = getenv("SLUICE_SOCKET");
 	struct options options = {.socket = from_environment != NULL ? from_environment : DEFAULT_SOCKET};
 	enum exit_code code;
@@ -516,6 +546,9 @@ int main(int argc, char **argv)
 		case 'm':
 			if (!read_positive(optarg, &options.limit))
 				return wrong_usage("--limit takes a positive number", optarg);
+			break;
+		case 'C':
+			options.count = true;
 			break;
 		case 'w':
 			if (!read_positive(optarg, &options.wait_s))

@@ -32,6 +32,7 @@
 #include "host/sync/codec.h"
 #include "host/sync/sync.h"
 #include "tests/bench/l4/source.h"
+#include "tests/bench/sync/api_count.h"
 #include "tests/unit/sync_network.h"
 
 #define FAMILIES 2u
@@ -539,7 +540,6 @@ static void measure_rates(struct node *teller, struct node *taker, uint32_t sess
 	printf("sync.sessions_received_per_cpu_s %.0f 1/s\n", opened * 1e9 / (double)(received_ns + inserted_ns));
 	printf("sync.receive_ns_per_session %.0f ns\n", (double)received_ns / opened);
 	printf("sync.insert_ns_per_session %.0f ns\n", (double)inserted_ns / opened);
-	printf("sync.sessions_present %u sessions\n", slu_dataplane_session_count(taker->dp));
 }
 
 /* Counts what is in a table one by one, as the API does, by local address: how many of them came from the teller. */
@@ -562,6 +562,19 @@ static void verify_through_snapshots(struct node *n, uint32_t expected_new, uint
 			expected_new, ipv6);
 		fail("sessions are missing", 0);
 	}
+}
+
+/* And through the API, by who knows nothing of this program. */
+static void count_through_api(struct node *n, const char *sluicectl, uint32_t expected)
+{
+	int64_t ipv4 = api_count(n->dp, sluicectl, "0.0.0.0/0"), ipv6 = api_count(n->dp, sluicectl, "::/0");
+
+	if (ipv4 < 0 || ipv6 < 0 || ipv4 + ipv6 != expected) {
+		fprintf(stderr, "bench-sync: %ld IPv4 and %ld IPv6 sessions of %u\n", ipv4, ipv6, expected);
+		fail("sessions are missing in the API", 0);
+	}
+	printf("sync.sessions_present %ld sessions\n", ipv4 + ipv6);
+	printf("sync.sessions_present_ipv6 %ld sessions\n", ipv6);
 }
 
 /* ------------------------------------------------------------------- latency */
@@ -793,12 +806,12 @@ static void unbind(void)
 int main(int argc, char **argv)
 {
 	static const unsigned int of_teller[] = {2, 3}, of_taker[] = {1};
-	uint32_t sessions = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 0) : 1000000;
-	uint32_t present = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 10000000;
+	uint32_t sessions = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 1000000;
+	uint32_t present = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 0) : 10000000;
 	static struct node teller, taker, joiner;
 
-	if (sessions < CHUNK || sessions % 2 || present < sessions) {
-		fprintf(stderr, "usage: %s [SESSIONS [PRESENT]]\n", argv[0]);
+	if (argc < 2 || sessions < CHUNK || sessions % 2 || present < sessions) {
+		fprintf(stderr, "usage: %s SLUICECTL [SESSIONS [PRESENT]]\n", argv[0]);
 		return 2;
 	}
 	start_eal(argv[0], RTE_MAX(sessions / FAMILIES, WORKER_FLOWS) + LATENCY_SAMPLES);
@@ -819,6 +832,7 @@ int main(int argc, char **argv)
 	usleep(300000);
 	measure_rates(&teller, &taker, sessions);
 	verify_through_snapshots(&taker, sessions, present);
+	count_through_api(&taker, argv[1], present);
 	measure_latency(&teller, sessions / FAMILIES);
 	stop_node(&taker);
 	slu_worker_stop(teller.worker);
