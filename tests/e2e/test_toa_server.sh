@@ -6,9 +6,13 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/lab/balancer.sh
 . tests/lab/tap.sh
 
-cgroups=$(findmnt -nt cgroup2 -o TARGET | head -n 1)
+cgroups=$(findmnt -nt cgroup2 -o TARGET | head -n 1) mounted=
+if [ -z "$cgroups" ]; then
+	mounted=$(mktemp -d /run/slu-cgroup.XXXXXX) && mount -t cgroup2 none "$mounted" && cgroups=$mounted
+fi
 if [ -z "$cgroups" ] || [ ! -r /sys/kernel/btf/vmlinux ]; then
-	echo '1..0 # SKIP no cgroup2 is mounted, or the kernel has no BTF'
+	echo '1..0 # SKIP the kernel has no cgroup2 or no BTF'
+	[ -z "$mounted" ] || { umount "$mounted" 2>/dev/null; rmdir "$mounted"; }
 	exit 0
 fi
 
@@ -36,6 +40,7 @@ end() {
 		[ -z "${LAB_PIDS[$name]:-}" ] || lab_stop "$name"
 	done
 	rmdir "$cgroup" 2>/dev/null
+	[ -z "$mounted" ] || { umount "$mounted" && rmdir "$mounted"; }
 	(exit $status)
 	lab_close
 }

@@ -30,10 +30,12 @@ expect() {
 	fi
 }
 
-echo 1..15
+echo 1..17
 suite good <<<'echo 1..2; echo ok 1 - a; echo ok 2 - b'
 suite bad <<<'echo 1..2; echo ok 1 - a; echo not ok 2 - b; exit 1'
 suite skips <<<'echo 1..2; echo ok 1 - a; echo "not ok 2 # SKIP b"'
+suite skips_all <<<'echo "1..0 # SKIP the machine has none"'
+suite none <<<'echo 1..0'
 suite plan_last <<<'echo ok 1 - a; echo 1..1'
 suite groups <<<'echo 1..1; echo ok 1 - a; echo 1..2; echo ok 1 - b; echo ok 2 - c'
 suite short_group <<<'echo 1..2; echo ok 1 - a; echo 1..1; echo ok 1 - b'
@@ -49,6 +51,8 @@ suite orphan <<<'echo 1..1; echo ok 1 - a; sleep 30 >/dev/null 2>&1 & exit 0'
 expect 'tests that pass are counted' 0 '2 passed, 0 failed' unit:"$folder/good"
 expect 'a failed test fails the run' 1 '1 passed, 1 failed' unit:"$folder/bad"
 expect 'a skipped test is counted apart' 0 '1 passed, 0 failed, 1 skipped' unit:"$folder/skips"
+expect 'a suite that is skipped as a whole is counted' 0 '2 passed, 0 failed, 1 skipped' unit:"$folder/skips_all" unit:"$folder/good"
+expect 'a suite without tests that does not say why fails' 1 '0 passed, 1 failed' unit:"$folder/none"
 expect 'a plan may stand at the end' 0 '1 passed, 0 failed' unit:"$folder/plan_last"
 expect 'groups with a plan each add up' 0 '3 passed, 0 failed' unit:"$folder/groups"
 expect 'a group that is short fails' 1 '2 passed, 1 failed' unit:"$folder/short_group"
